@@ -1,0 +1,4 @@
+//! A checkpoint's journey.
+
+pub mod manifest;
+pub mod permit;

@@ -1,0 +1,108 @@
+//! The one error type of the crate: what kind it is, what happened and what to do about it.
+//!
+//! Kinds exist where a caller, or the restart policy, would act differently; everything else is in
+//! the message.
+
+use std::fmt;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure it is; decides whether a restart can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing or wrong. A restart does not help.
+    Config,
+    /// The pipeline's wiring is wrong: a duplicate id, a dangling output, a cycle. A restart does not help.
+    Graph,
+    /// The checkpoint store cannot be read or written just now (a full disk, an unreachable share).
+    Store,
+    /// A checkpoint is damaged, foreign, or of a version that this build cannot read. A restart does not help.
+    Checkpoint,
+    /// The checkpoint's state does not fit this program's operators. A restart does not help.
+    State,
+    /// Another attempt has claimed the job; this one has to stop and commits nothing more.
+    Superseded,
+    /// A source could not be read.
+    Source,
+    /// A sink could not write, prepare or commit.
+    Sink,
+    /// A user's operator failed or panicked.
+    Operator,
+    /// Output that a published checkpoint promised is gone and cannot be brought back. A restart does not help.
+    DataLoss,
+    /// It cannot be proven whether a transaction was committed. A restart does not help.
+    FateUnknown,
+    /// Something did not finish within its time limit.
+    Timeout,
+    /// A broken invariant of this crate: a bug.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Whether starting again from the last checkpoint may succeed.
+    #[must_use]
+    pub fn is_restartable(self) -> bool {
+        matches!(self, Self::Store | Self::Source | Self::Sink | Self::Operator | Self::Timeout)
+    }
+}
+
+/// An error with its [kind](ErrorKind), a message that says what to do next, and its cause.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of the given kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), cause: None }
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The same error, its message preceded by where it happened.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message without its causes.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

@@ -1,0 +1,5 @@
+//! Event time: timestamps, watermarks and timers.
+
+mod timestamp;
+
+pub use timestamp::Timestamp;
