@@ -1,10 +1,19 @@
 //! Exactly-once stream processing as a library.
 
 pub mod api;
+mod clock;
 pub mod control;
+mod data;
 mod error;
+mod flow;
+mod graph;
 mod id;
+mod metrics;
+mod state;
 mod time;
+
+#[doc(hidden)]
+pub mod __private;
 
 pub use api::batch::{BATCH_RECORDS, Batch};
 pub use api::context::Context;
@@ -12,6 +21,7 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
+pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};
 pub use time::Timestamp;

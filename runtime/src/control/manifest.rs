@@ -31,3 +31,17 @@ pub mod readable_bytes {
         }
     }
 }
+
+/// Why a checkpoint is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointKind {
+    /// Because its time has come.
+    Checkpoint,
+    /// Because someone asked for one to keep.
+    Savepoint,
+    /// Because the job is to stop and go on later.
+    Suspend,
+    /// Because all bounded input has been read: the job is done.
+    End,
+}
