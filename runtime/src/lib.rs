@@ -1,9 +1,11 @@
 //! Exactly-once stream processing as a library.
 
 pub mod api;
+mod codec;
 pub mod control;
 mod error;
 mod id;
+pub mod state;
 mod time;
 
 pub use api::batch::{BATCH_RECORDS, Batch};
