@@ -2,6 +2,7 @@
 
 pub mod api;
 mod clock;
+mod codec;
 pub mod control;
 mod data;
 mod error;
@@ -9,7 +10,7 @@ mod flow;
 mod graph;
 mod id;
 mod metrics;
-mod state;
+pub mod state;
 mod time;
 
 #[doc(hidden)]

@@ -1,0 +1,11 @@
+//! Keyed state: the table that holds it, its snapshots, and the timers that belong to keys.
+//!
+//! Must not know: channels, barriers, checkpoints as a whole, or what an operator does with its state.
+
+mod snapshot;
+mod table;
+pub use snapshot::{SnapshotBytes, count_groups, read_groups};
+pub use table::StateTable;
+
+#[cfg(test)]
+mod tests;
