@@ -2,3 +2,4 @@
 
 pub mod manifest;
 pub mod permit;
+pub mod store;
