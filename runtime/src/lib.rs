@@ -22,6 +22,7 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
+pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};

@@ -3,7 +3,8 @@
 //! Must not know: channels, barriers, checkpoints as a whole, or what an operator does with its state.
 
 mod snapshot;
-mod table;
+pub mod table;
+pub mod timers;
 pub use snapshot::{SnapshotBytes, count_groups, read_groups};
 pub use table::StateTable;
 
