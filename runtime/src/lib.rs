@@ -3,6 +3,7 @@
 pub mod api;
 mod codec;
 pub mod control;
+mod data;
 mod error;
 mod id;
 pub mod state;

@@ -1,0 +1,3 @@
+//! A record's journey.
+
+pub(crate) mod align;
