@@ -9,7 +9,10 @@ mod flow;
 mod graph;
 mod id;
 mod metrics;
+mod progress;
+mod settings;
 mod state;
+mod stop;
 mod time;
 
 #[doc(hidden)]
@@ -24,4 +27,8 @@ pub use api::state::State;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};
+pub use metrics::NodeCounts;
+pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
+pub use settings::{CheckpointSettings, RestartSettings, Settings};
+pub use stop::StopHandle;
 pub use time::Timestamp;
