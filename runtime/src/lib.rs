@@ -2,6 +2,7 @@
 
 pub mod api;
 mod clock;
+mod codec;
 pub mod control;
 mod data;
 mod error;
@@ -11,7 +12,7 @@ mod id;
 mod metrics;
 mod progress;
 mod settings;
-mod state;
+pub mod state;
 mod stop;
 mod time;
 
@@ -24,6 +25,7 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
+pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};

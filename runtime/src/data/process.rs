@@ -160,7 +160,7 @@ where
         Ok(())
     }
 
-    fn advance(&mut self, watermark: Timestamp) -> Result<()> {
+    pub(crate) fn advance(&mut self, watermark: Timestamp) -> Result<()> {
         self.watermark = watermark;
         self.fire(TimeDomain::Event, watermark)
     }
@@ -169,20 +169,21 @@ where
     pub(crate) fn restore(&mut self, parts: Vec<RestoredState>) -> Result<()> {
         for part in parts {
             let (table, timers) = split_state(&part)?;
-            self.table.restore(table, self.groups.clone())?;
+            self.table.restore(table)?;
             self.timers.restore(timers, self.groups.clone())?;
         }
         Ok(())
     }
 
-    pub(crate) fn finish_snapshot(&mut self, timers: Vec<u8>) -> StateBytes {
-        let entries = self.table.snapshot_entries();
-        let table = self.table.take_snapshot();
-        let mut bytes = Vec::with_capacity(8 + table.len() + timers.len());
-        bytes.extend_from_slice(&(table.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&table);
+    /// The finished snapshot: the table's bytes, then the timers'.
+    pub(crate) fn finish_snapshot(&mut self, timers: Vec<u8>) -> Result<StateBytes> {
+        let table = self.table.take_snapshot()?;
+        let mut bytes = Vec::with_capacity(8 + table.bytes.len() + timers.len());
+        bytes.extend_from_slice(&(table.bytes.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&table.bytes);
         bytes.extend_from_slice(&timers);
-        StateBytes { bytes, entries }
+        self.table.recycle(table.bytes);
+        Ok(StateBytes { bytes, entries: table.entries })
     }
 }
 
@@ -304,14 +305,15 @@ where
     }
 
     /// Takes the next slice of a running snapshot.
-    fn advance_snapshot(&mut self) {
+    fn advance_snapshot(&mut self) -> Result<()> {
         if self.snapshot.is_none() || !self.core.table.snapshot_slice(SNAPSHOT_SLICE_SLOTS) {
-            return;
+            return Ok(());
         }
         if let Some((barrier, timers)) = self.snapshot.take() {
-            let state = self.core.finish_snapshot(timers);
+            let state = self.core.finish_snapshot(timers)?;
             self.reporter.send(Report::State { node: self.core.node, epoch: barrier.epoch, state });
         }
+        Ok(())
     }
 }
 
@@ -322,7 +324,7 @@ where
 {
     fn step(&mut self, now: Timestamp) -> Result<Step> {
         self.core.now = now;
-        self.advance_snapshot();
+        self.advance_snapshot()?;
         if !O::Outputs::ready(&mut self.core.nexts)? {
             return Ok(self.idle());
         }

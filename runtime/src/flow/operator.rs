@@ -69,7 +69,8 @@ where
         let state = keyed.then(|| KeyedState {
             key: K::type_name(),
             schema: O::schema(),
-            timers: O::EVENT || O::PROCESSING,
+            event_timers: O::EVENT,
+            processing_timers: O::PROCESSING,
         });
         let node = Node {
             id: self.id,

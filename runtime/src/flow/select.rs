@@ -12,7 +12,14 @@ pub trait KeySelector<T, K: Key + ?Sized>: Clone + Send + Sync + 'static {
 
 /// Borrows the key from the record: made by [`Stream::key_by`](super::flow::Stream::key_by).
 #[derive(Clone)]
-pub struct Borrowed<F>(pub(crate) F);
+pub struct Borrowed<F>(F);
+
+impl<F> Borrowed<F> {
+    /// A selector that borrows the key with this function.
+    pub fn new(key: F) -> Self {
+        Self(key)
+    }
+}
 
 impl<T, K: Key + ?Sized, F> KeySelector<T, K> for Borrowed<F>
 where
@@ -26,7 +33,14 @@ where
 
 /// Computes the key from the record: made by [`Stream::key_with`](super::flow::Stream::key_with).
 #[derive(Clone)]
-pub struct Computed<F>(pub(crate) F);
+pub struct Computed<F>(F);
+
+impl<F> Computed<F> {
+    /// A selector that computes the key with this function.
+    pub fn new(key: F) -> Self {
+        Self(key)
+    }
+}
 
 impl<T, K: Key, F> KeySelector<T, K> for Computed<F>
 where

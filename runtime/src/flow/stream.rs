@@ -46,7 +46,7 @@ impl<T: Send + 'static> Stream<T> {
         T: Serialize + DeserializeOwned,
         F: Fn(&T) -> &K + Clone + Send + Sync + 'static,
     {
-        Keyed { stream: self, select: Borrowed(key), key: PhantomData }
+        Keyed { stream: self, select: Borrowed::new(key), key: PhantomData }
     }
 
     /// Keys the stream by a value computed from the record: `trades.key_with(|trade| trade.account % 16)`.
@@ -56,7 +56,7 @@ impl<T: Send + 'static> Stream<T> {
         T: Serialize + DeserializeOwned,
         F: Fn(&T) -> K + Clone + Send + Sync + 'static,
     {
-        Keyed { stream: self, select: Computed(key), key: PhantomData }
+        Keyed { stream: self, select: Computed::new(key), key: PhantomData }
     }
 
     /// The records of both streams. Each keeps its own order; between the two there is none.

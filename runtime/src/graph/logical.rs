@@ -42,7 +42,8 @@ pub(crate) struct Input {
 pub(crate) struct KeyedState {
     pub key: String,
     pub schema: Schema,
-    pub timers: bool,
+    pub event_timers: bool,
+    pub processing_timers: bool,
 }
 
 /// A node of the graph.

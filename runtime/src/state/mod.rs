@@ -1,0 +1,12 @@
+//! Keyed state: the table that holds it, its snapshots, and the timers that belong to keys.
+//!
+//! Must not know: channels, barriers, checkpoints as a whole, or what an operator does with its state.
+
+mod snapshot;
+pub mod table;
+pub mod timers;
+pub use snapshot::{SnapshotBytes, count_groups, read_groups};
+pub use table::StateTable;
+
+#[cfg(test)]
+mod tests;

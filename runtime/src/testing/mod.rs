@@ -1,0 +1,5 @@
+//! What users test with.
+
+mod operator;
+
+pub use operator::{OperatorHarness, Snapshot};
