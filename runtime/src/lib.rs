@@ -10,7 +10,10 @@ mod flow;
 mod graph;
 mod id;
 mod metrics;
+mod progress;
+mod settings;
 pub mod state;
+mod stop;
 mod time;
 
 #[doc(hidden)]
@@ -26,4 +29,8 @@ pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};
+pub use metrics::NodeCounts;
+pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
+pub use settings::{CheckpointSettings, RestartSettings, Settings};
+pub use stop::StopHandle;
 pub use time::Timestamp;
