@@ -79,6 +79,8 @@ pub(crate) struct WorkerPlan {
     pub positions: Option<Arc<HashMap<usize, Vec<SplitPosition>>>>,
     pub waker: Waker,
     pub aligned: bool,
+    /// When the worker starts.
+    pub now: Timestamp,
     pub metrics: Arc<Vec<NodeMetrics>>,
 }
 
@@ -235,7 +237,7 @@ impl<S: Source> BuildNode for BuildSource<S> {
         };
         let reader = source.reader(&context).map_err(|error| error.at(format_args!("source `{id}`")))?;
         let (reporter, metrics) = (b.reporter.clone(), b.plan.metrics.clone());
-        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, source.event_time(), out, reporter, metrics)));
+        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, (source.event_time(), b.plan.now), out, reporter, metrics)));
         Ok(())
     }
 }

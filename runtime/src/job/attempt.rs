@@ -172,6 +172,7 @@ impl Runner {
                 positions: positions.clone(),
                 waker: waker.clone(),
                 aligned: self.settings.checkpoint.aligned,
+                now: SystemClock.now(),
                 metrics: self.metrics.clone(),
             })
             .collect())
