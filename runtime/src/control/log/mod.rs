@@ -222,6 +222,9 @@ impl ClaimedLog {
     pub fn publish(&mut self, cut: Cut, now_ms: u64) -> Result<Publication> {
         self.check(&cut)?;
         let epoch = cut.epoch;
+        if let Some(blob) = self.missing_blob(&cut)? {
+            return self.blob_is_missing(epoch, &blob);
+        }
         let identity = self.store.identity().clone();
         let manifest = Slot::Manifest(Manifest { identity, attempt: self.attempt, published_ms: now_ms, cut });
         let bytes = manifest.encode()?;
@@ -299,13 +302,26 @@ impl ClaimedLog {
         if Some(cut.epoch) <= self.epoch && Some(cut.epoch) != self.restored.filter(|_| self.epoch == self.restored) {
             return refuse(format!("checkpoint {} is not the next one; please report this", cut.epoch));
         }
+        Ok(())
+    }
+
+    /// A blob that the cut names and that is not in the store.
+    fn missing_blob(&self, cut: &Cut) -> Result<Option<String>> {
         let blobs: BTreeSet<String> = self.store.list_blobs()?.into_iter().collect();
-        match cut.parts().find(|part| !blobs.contains(&part.blob)) {
-            Some(part) => refuse(format!(
-                "checkpoint {} names the state blob `{}`, which is not in the store; please report this",
-                cut.epoch, part.blob
+        Ok(cut.parts().find(|part| !blobs.contains(&part.blob)).map(|part| part.blob.clone()))
+    }
+
+    /// What is not published must not name what is not there. A younger attempt's retention deletes
+    /// what an older one has not published; without one it is a bug.
+    fn blob_is_missing(&mut self, epoch: Epoch, blob: &str) -> Result<Publication> {
+        match self.store.list()?.last() {
+            Some(newest) if *newest > self.last => Ok(self.superseded(&format!("the log has grown to slot {newest}"))),
+            _ => Err(Error::new(
+                ErrorKind::Internal,
+                format!(
+                    "checkpoint {epoch} names the state blob `{blob}`, which is not in the store; please report this"
+                ),
             )),
-            None => Ok(()),
         }
     }
 }

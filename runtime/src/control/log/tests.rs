@@ -226,6 +226,18 @@ fn a_manifest_never_names_a_blob_that_is_not_there() {
 }
 
 #[test]
+fn an_attempt_whose_blobs_a_younger_one_cleaned_up_is_superseded() {
+    let store = store();
+    let mut old = claim(&store, 1);
+    let late = cut_with(&old.log, 1, &["1-1-a"]);
+    let mut new = claim(&store, 2);
+    publish(&mut new.log, 1);
+    new.log.retain(1).unwrap();
+    assert!(store.list_blobs().unwrap().is_empty());
+    assert_superseded(old.log.publish(late, 0));
+}
+
+#[test]
 fn another_jobs_store_is_refused() {
     let error = CheckpointLog::open(Arc::new(store()), "other").err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
