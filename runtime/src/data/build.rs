@@ -48,8 +48,17 @@ pub(crate) enum Step {
     Idle { wake_at: Timestamp },
 }
 
-/// The state of one operator as a worker finds it at a restore.
+/// The blob of one part of an operator's state.
 pub(crate) type RestoredState = Arc<Vec<u8>>;
+
+/// What a worker restores of one operator.
+#[derive(Default)]
+pub(crate) struct RestoredOperator {
+    /// The watermark to start with.
+    pub watermark: Timestamp,
+    /// The blobs that hold key groups of this worker, among others.
+    pub parts: Vec<RestoredState>,
+}
 
 /// What a worker has to know to build its copy of the graph.
 pub(crate) struct WorkerPlan {
@@ -64,8 +73,8 @@ pub(crate) struct WorkerPlan {
     pub links: HashMap<(usize, usize), LinkEnds>,
     /// By sink node: its writer.
     pub writers: HashMap<usize, Box<dyn Any + Send>>,
-    /// By operator node: the blobs that hold this worker's key groups.
-    pub states: HashMap<usize, Vec<RestoredState>>,
+    /// By operator node.
+    pub states: HashMap<usize, RestoredOperator>,
     /// By source node; `None` at a first start.
     pub positions: Option<Arc<HashMap<usize, Vec<SplitPosition>>>>,
     pub waker: Waker,
@@ -190,7 +199,9 @@ where
             b.chained.insert(node, chained);
             return Ok(());
         }
-        core.restore(b.plan.states.remove(&node).unwrap_or_default())?;
+        let restored = b.plan.states.remove(&node).unwrap_or_default();
+        core.watermark = restored.watermark;
+        core.restore(restored.parts)?;
         let mut ports = Vec::new();
         for (input, port) in self.ports.iter().enumerate() {
             let receivers = b.receivers.remove(&(node, input)).ok_or_else(|| erased_bug("input without its link"))?;

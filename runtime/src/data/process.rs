@@ -176,14 +176,14 @@ where
     }
 
     /// The finished snapshot: the table's bytes, then the timers'.
-    pub(crate) fn finish_snapshot(&mut self, timers: Vec<u8>) -> Result<StateBytes> {
+    pub(crate) fn finish_snapshot(&mut self, timers: Vec<u8>, watermark: Timestamp) -> Result<StateBytes> {
         let table = self.table.take_snapshot()?;
         let mut bytes = Vec::with_capacity(8 + table.bytes.len() + timers.len());
         bytes.extend_from_slice(&(table.bytes.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&table.bytes);
         bytes.extend_from_slice(&timers);
         self.table.recycle(table.bytes);
-        Ok(StateBytes { bytes, entries: table.entries })
+        Ok(StateBytes { bytes, entries: table.entries, timers: !timers.is_empty(), watermark })
     }
 }
 
@@ -252,8 +252,8 @@ pub(crate) struct OperatorStage<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     ports: Vec<Box<dyn OpenPort<O, K>>>,
     inbound: Inbound,
     keyed: bool,
-    /// The running snapshot: its epoch, and the timers as they were at the barrier.
-    snapshot: Option<(Barrier, Vec<u8>)>,
+    /// The running snapshot: its barrier, and timers and watermark as they were then.
+    snapshot: Option<(Barrier, Vec<u8>, Timestamp)>,
     reporter: Reporter,
 }
 
@@ -297,7 +297,7 @@ where
             Control::Barrier(barrier) if self.keyed => {
                 self.core.table.begin_snapshot();
                 let timers = self.core.timers.snapshot();
-                self.snapshot = Some((barrier, timers));
+                self.snapshot = Some((barrier, timers, self.core.watermark));
             }
             Control::Barrier(_) | Control::Idle => {}
         }
@@ -309,8 +309,8 @@ where
         if self.snapshot.is_none() || !self.core.table.snapshot_slice(SNAPSHOT_SLICE_SLOTS) {
             return Ok(());
         }
-        if let Some((barrier, timers)) = self.snapshot.take() {
-            let state = self.core.finish_snapshot(timers)?;
+        if let Some((barrier, timers, watermark)) = self.snapshot.take() {
+            let state = self.core.finish_snapshot(timers, watermark)?;
             self.reporter.send(Report::State { node: self.core.node, epoch: barrier.epoch, state });
         }
         Ok(())

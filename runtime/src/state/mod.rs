@@ -3,10 +3,16 @@
 //! Must not know: channels, barriers, checkpoints as a whole, or what an operator does with its state.
 
 mod snapshot;
+<<<<<<< HEAD
 pub mod table;
 pub mod timers;
+=======
+mod table;
+mod timers;
+>>>>>>> state
 pub use snapshot::{SnapshotBytes, count_groups, read_groups};
 pub use table::StateTable;
+pub use timers::TimerStore;
 
 #[cfg(test)]
 mod tests;

@@ -227,7 +227,7 @@ where
         core.table.begin_snapshot();
         let timers = core.timers.snapshot();
         while !core.table.snapshot_slice(usize::MAX) {}
-        Snapshot::from_bytes(check(core.finish_snapshot(timers)).bytes)
+        Snapshot::from_bytes(check(core.finish_snapshot(timers, core.watermark)).bytes)
     }
 
     /// A harness like this one that starts from a snapshot, as after a crash: what was emitted and not
