@@ -9,11 +9,14 @@ mod error;
 mod flow;
 mod graph;
 mod id;
+mod job;
 mod metrics;
 mod progress;
+mod random;
 mod settings;
 pub mod state;
 mod stop;
+mod threads;
 mod time;
 
 #[doc(hidden)]
@@ -29,6 +32,7 @@ pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};
+pub use job::JobBuilder;
 pub use metrics::NodeCounts;
 pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
 pub use settings::{CheckpointSettings, RestartSettings, Settings};

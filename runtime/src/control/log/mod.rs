@@ -72,6 +72,8 @@ pub struct Claimed {
     pub restored: Option<Restored>,
     /// The number of the first checkpoint that this attempt will take.
     pub next_epoch: Epoch,
+    /// Under this claim, whatever the restored checkpoint lists may be committed.
+    pub permit: CommitPermit,
 }
 
 /// A published checkpoint that an attempt goes on from.
@@ -189,7 +191,8 @@ impl CheckpointLog {
             published: false,
             ended: false,
         };
-        Claimed { log, restored, next_epoch }
+        let permit = CommitPermit::published(epoch.unwrap_or_default());
+        Claimed { log, restored, next_epoch, permit }
     }
 }
 
