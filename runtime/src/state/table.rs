@@ -21,8 +21,8 @@ mod saving;
 const GROUP_SHIFT: u32 = 49;
 const MIN_CAPACITY: usize = 64;
 /// Slots beyond the last position, so that probing never wraps around, which would put the last key
-/// groups before the first.
-const TAIL: usize = 64;
+/// groups before the first. Long enough that it practically never has to be lengthened.
+const TAIL: usize = 256;
 /// Tables below this size stay in the cache, where fetching ahead only costs.
 const WARM_BYTES: usize = 1 << 20;
 /// The cursor while no snapshot is running: no slot lies ahead of it.
@@ -208,9 +208,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
             self.rebuild(self.capacity * factor);
             at = self.vacant(hash);
         }
-        if at >= self.slots.len() {
-            self.slots.resize_with(at + TAIL, || Slot::Empty);
-        }
+        self.lengthen(at);
         self.slots[at] = Slot::Held { hash, stamp: self.interval, key, state };
         self.used += usize::from(!reused);
         self.len += 1;
@@ -221,6 +219,15 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         let from = self.position(hash);
         let taken = self.slots[from..].iter().take_while(|slot| matches!(slot, Slot::Held { .. })).count();
         from + taken
+    }
+
+    /// Makes sure that there is a slot at the end of a probe.
+    fn lengthen(&mut self, at: usize) {
+        if at >= self.slots.len() {
+            // Exactly: doubling is for the capacity, not for the tail.
+            self.slots.reserve_exact(TAIL);
+            self.slots.resize_with(at + TAIL, || Slot::Empty);
+        }
     }
 
     fn set_capacity(&mut self, capacity: usize) {
@@ -241,9 +248,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         for slot in old {
             if let Slot::Held { hash, .. } = &slot {
                 let at = self.vacant(*hash);
-                if at >= self.slots.len() {
-                    self.slots.resize_with(at + TAIL, || Slot::Empty);
-                }
+                self.lengthen(at);
                 self.slots[at] = slot;
             }
         }

@@ -52,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => timer().prop_map(Step::Delete),
         2 => (domain(), time()).prop_map(|(domain, now)| Step::Pop(domain, now)),
         1 => Just(Step::Begin),
-        2 => (1..50_usize).prop_map(Step::Slice),
+        2 => (1..200_usize).prop_map(Step::Slice),
     ]
 }
 
