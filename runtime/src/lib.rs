@@ -5,6 +5,7 @@ pub mod connectors;
 pub mod control;
 mod error;
 mod id;
+pub mod testing;
 mod time;
 
 pub use api::batch::{BATCH_RECORDS, Batch};

@@ -1,0 +1,3 @@
+//! Tools for tests: of pipelines, and of connectors that others write.
+
+pub mod conformance;
