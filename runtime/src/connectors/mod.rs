@@ -3,5 +3,6 @@
 //! Connectors implement the traits of [`crate::api`]; they must not know how a job is planned, run
 //! or checkpointed.
 
+pub mod file;
 pub mod format;
 pub mod memory;
