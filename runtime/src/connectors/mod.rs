@@ -6,3 +6,4 @@
 pub mod file;
 pub mod format;
 pub mod memory;
+pub mod stdout;
