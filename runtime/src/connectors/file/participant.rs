@@ -68,7 +68,20 @@ impl Directory {
             // Not ours, perhaps not even readable: only the entry of a directory just made is at stake.
             let _ = sync(parent);
         }
-        Ok(Self { visible: visible.to_owned(), hidden })
+        let directory = Self { visible: visible.to_owned(), hidden };
+        directory.check_epoch(context.epoch)?;
+        Ok(directory)
+    }
+
+    /// Epochs of a lineage only rise. Were one used again, the mark would pass its files off as committed.
+    fn check_epoch(&self, next: Epoch) -> Result<()> {
+        let Some(newest) = self.committed()?.filter(|newest| *newest >= next) else { return Ok(()) };
+        let message = format!(
+            "{} holds output up to epoch {newest}, but the job goes on at epoch {next}: it was started from an older \
+             copy of its checkpoints; give it another directory or `.prefix(…)`, or restore the checkpoints",
+            self.visible.display()
+        );
+        Err(Error::new(ErrorKind::Config, message))
     }
 
     /// Where committed files appear.

@@ -127,7 +127,9 @@ fn files_that_a_consumer_took_away_are_not_missed() {
     participant.commit(&second, &permit(2)).unwrap();
     fs::remove_file(directory.join("part-00000001-0.txt")).unwrap();
     fs::remove_file(directory.join("part-00000002-0.txt")).unwrap();
-    open(directory, LINEAGE, 2).unwrap().recover(&[first, second], &permit(2)).unwrap();
+    let context = SinkContext { epoch: Epoch(3), ..context(LINEAGE, 2) };
+    let mut next = FileSink::lines(directory).open(&context).unwrap();
+    next.recover(&[first, second], &permit(2)).unwrap();
     assert!(lines(directory).is_empty());
 }
 
@@ -172,6 +174,20 @@ fn a_directory_belongs_to_one_job_unless_prefixes_differ() {
     beside.open(&context("another", 1)).unwrap().recover(&[], &permit(0)).unwrap();
     first.commit(&committable, &permit(1)).unwrap();
     assert_eq!(lines(directory), ["line of 1"]);
+}
+
+#[test]
+fn epochs_that_were_used_before_are_refused() {
+    let directory = tempdir().unwrap();
+    let directory = directory.path();
+    let mut participant = open(directory, LINEAGE, 1).unwrap();
+    let committable = prepare(&mut participant, directory, 3).unwrap();
+    participant.commit(&committable, &permit(3)).unwrap();
+    let at = |epoch| SinkContext { epoch: Epoch(epoch), ..context(LINEAGE, 2) };
+    let error = FileSink::lines(directory).open(&at(3)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("goes on at epoch 3"), "{error}");
+    FileSink::lines(directory).open(&at(4)).unwrap();
 }
 
 #[test]
