@@ -3,6 +3,7 @@
 pub mod api;
 mod clock;
 mod codec;
+pub mod connectors;
 pub mod control;
 mod data;
 mod error;
@@ -17,6 +18,7 @@ mod settings;
 pub mod state;
 mod stop;
 mod threads;
+pub mod testing;
 mod time;
 
 #[doc(hidden)]
@@ -28,7 +30,6 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
-pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KEY_GROUPS};
