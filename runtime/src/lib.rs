@@ -1,4 +1,4 @@
-//! Exactly-once stream processing as a library.
+//! Exactly-once stream processing as a library: annotated Rust functions in, one plain binary out.
 
 pub mod api;
 mod clock;
@@ -17,8 +17,8 @@ mod random;
 mod settings;
 pub mod state;
 mod stop;
-mod threads;
 pub mod testing;
+mod threads;
 mod time;
 
 #[doc(hidden)]
@@ -30,8 +30,9 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
-pub use flow::{Flow, Keyed, Pipeline, Stream};
+pub use connectors::{file, format, memory};
 pub use error::{Error, ErrorKind, Result};
+pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use id::{Epoch, KEY_GROUPS};
 pub use job::JobBuilder;
 pub use metrics::NodeCounts;

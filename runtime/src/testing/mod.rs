@@ -1,11 +1,6 @@
-<<<<<<< HEAD
-//! What users test with.
+//! Tools for tests: of a user's operators, and of sinks that others write.
 
+pub mod conformance;
 mod operator;
 
 pub use operator::{OperatorHarness, Snapshot};
-=======
-//! Tools for tests: of pipelines, and of connectors that others write.
-
-pub mod conformance;
->>>>>>> files
