@@ -18,3 +18,8 @@ impl Clock for SystemClock {
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
+
+/// Blocks this thread.
+pub(crate) fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}

@@ -1,16 +1,24 @@
-//! Exactly-once stream processing as a library.
+//! Exactly-once stream processing as a library: annotated Rust functions in, one plain binary out.
 
 pub mod api;
 mod clock;
 mod codec;
+pub mod connectors;
 pub mod control;
 mod data;
 mod error;
 mod flow;
 mod graph;
 mod id;
+mod job;
 mod metrics;
+mod progress;
+mod random;
+mod settings;
 pub mod state;
+mod stop;
+pub mod testing;
+mod threads;
 mod time;
 
 #[doc(hidden)]
@@ -22,7 +30,13 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
-pub use flow::{Flow, Keyed, Pipeline, Stream};
+pub use connectors::{file, format, memory};
 pub use error::{Error, ErrorKind, Result};
+pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use id::{Epoch, KEY_GROUPS};
+pub use job::JobBuilder;
+pub use metrics::NodeCounts;
+pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
+pub use settings::{CheckpointSettings, RestartSettings, Settings};
+pub use stop::StopHandle;
 pub use time::Timestamp;

@@ -1,14 +1,15 @@
 //! What a running job counts, updated once a batch.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// The counters of one node of the graph, summed over workers.
 #[derive(Debug, Default)]
 pub(crate) struct NodeMetrics {
     received: AtomicU64,
     emitted: AtomicU64,
-    /// By adding each worker's change; negative while a worker has not reported.
+    /// By adding each worker's change.
     lag: AtomicI64,
+    lag_known: AtomicBool,
 }
 
 impl NodeMetrics {
@@ -22,13 +23,14 @@ impl NodeMetrics {
 
     pub fn lag_changed(&self, by: i64) {
         self.lag.fetch_add(by, Ordering::Relaxed);
+        self.lag_known.store(true, Ordering::Relaxed);
     }
 
     pub fn read(&self) -> NodeCounts {
         NodeCounts {
             received: self.received.load(Ordering::Relaxed),
             emitted: self.emitted.load(Ordering::Relaxed),
-            lag: u64::try_from(self.lag.load(Ordering::Relaxed)).unwrap_or(0),
+            lag: self.lag_known.load(Ordering::Relaxed).then(|| u64::try_from(self.lag.load(Ordering::Relaxed)).unwrap_or(0)),
         }
     }
 }
@@ -40,6 +42,6 @@ pub struct NodeCounts {
     pub received: u64,
     /// Records that went out.
     pub emitted: u64,
-    /// What a source knows to be unread still.
-    pub lag: u64,
+    /// What a source knows to be unread still, in its own units; `None` if it does not know.
+    pub lag: Option<u64>,
 }

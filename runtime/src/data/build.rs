@@ -48,8 +48,17 @@ pub(crate) enum Step {
     Idle { wake_at: Timestamp },
 }
 
-/// The state of one operator as a worker finds it at a restore.
+/// The blob of one part of an operator's state.
 pub(crate) type RestoredState = Arc<Vec<u8>>;
+
+/// What a worker restores of one operator.
+#[derive(Default)]
+pub(crate) struct RestoredOperator {
+    /// The watermark to start with.
+    pub watermark: Timestamp,
+    /// The blobs that hold key groups of this worker, among others.
+    pub parts: Vec<RestoredState>,
+}
 
 /// What a worker has to know to build its copy of the graph.
 pub(crate) struct WorkerPlan {
@@ -64,12 +73,14 @@ pub(crate) struct WorkerPlan {
     pub links: HashMap<(usize, usize), LinkEnds>,
     /// By sink node: its writer.
     pub writers: HashMap<usize, Box<dyn Any + Send>>,
-    /// By operator node: the blobs that hold this worker's key groups.
-    pub states: HashMap<usize, Vec<RestoredState>>,
+    /// By operator node.
+    pub states: HashMap<usize, RestoredOperator>,
     /// By source node; `None` at a first start.
     pub positions: Option<Arc<HashMap<usize, Vec<SplitPosition>>>>,
     pub waker: Waker,
     pub aligned: bool,
+    /// When the worker starts.
+    pub now: Timestamp,
     pub metrics: Arc<Vec<NodeMetrics>>,
 }
 
@@ -79,7 +90,8 @@ pub struct WorkerBuilder<'a> {
     pub(crate) reporter: Reporter,
     /// Chained nodes that are built, by node: a `Box<Next<T>>`.
     chained: HashMap<usize, Box<dyn Any>>,
-    /// The receiving ends that were taken apart from the sending ones, by (node, input).
+    /// The channels' ends, by (node, input).
+    senders: HashMap<(usize, usize), Box<dyn Any + Send>>,
     receivers: HashMap<(usize, usize), Box<dyn Any + Send>>,
     pub(crate) stages: Vec<Box<dyn Stage>>,
 }
@@ -91,8 +103,12 @@ pub(crate) fn erased_bug(what: &str) -> Error {
 impl<'a> WorkerBuilder<'a> {
     /// Builds all nodes; returns the chains' heads, the last of the graph first.
     pub(crate) fn build(plan: &'a mut WorkerPlan, reporter: Reporter) -> Result<Vec<Box<dyn Stage>>> {
-        let (chained, receivers, stages) = (HashMap::new(), HashMap::new(), Vec::new());
-        let mut builder = Self { plan, reporter, chained, receivers, stages };
+        let (mut senders, mut receivers) = (HashMap::new(), HashMap::new());
+        for (input, ends) in plan.links.drain() {
+            senders.insert(input, ends.senders);
+            receivers.insert(input, ends.receivers);
+        }
+        let mut builder = Self { plan, reporter, chained: HashMap::new(), senders, receivers, stages: Vec::new() };
         let builds = builder.plan.builds.clone();
         for node in (0..builds.len()).rev() {
             builds[node].build(&mut builder, node)?;
@@ -109,9 +125,8 @@ impl<'a> WorkerBuilder<'a> {
             let next = if self.plan.graph.is_chained(node) {
                 self.chained.remove(&node).ok_or_else(|| erased_bug("not built"))?
             } else {
-                let ends = self.plan.links.remove(&(node, input)).ok_or_else(|| erased_bug("no link"))?;
-                self.receivers.insert((node, input), ends.receivers);
-                builds[node].writer(self, node, input, ends.senders)?
+                let senders = self.senders.remove(&(node, input)).ok_or_else(|| erased_bug("no link"))?;
+                builds[node].writer(self, node, input, senders)?
             };
             nexts.push(*next.downcast::<Next<T>>().map_err(|_| erased_bug("record type"))?);
         }
@@ -190,7 +205,9 @@ where
             b.chained.insert(node, chained);
             return Ok(());
         }
-        core.restore(b.plan.states.remove(&node).unwrap_or_default())?;
+        let restored = b.plan.states.remove(&node).unwrap_or_default();
+        core.watermark = restored.watermark;
+        core.restore(restored.parts)?;
         let mut ports = Vec::new();
         for (input, port) in self.ports.iter().enumerate() {
             let receivers = b.receivers.remove(&(node, input)).ok_or_else(|| erased_bug("input without its link"))?;
@@ -224,7 +241,7 @@ impl<S: Source> BuildNode for BuildSource<S> {
         };
         let reader = source.reader(&context).map_err(|error| error.at(format_args!("source `{id}`")))?;
         let (reporter, metrics) = (b.reporter.clone(), b.plan.metrics.clone());
-        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, source.event_time(), out, reporter, metrics)));
+        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, (source.event_time(), b.plan.now), out, reporter, metrics)));
         Ok(())
     }
 }

@@ -3,10 +3,10 @@
 //! The legal order, on each channel, of each attempt:
 //!
 //! ```text
-//! channel := (Batch | Watermark | Idle | Barrier)*
+//! channel := (Batch | Watermark | Idle | Active | Barrier)*
 //! ```
 //!
-//! - watermarks rise; `Idle` says that none is to be waited for until the next one comes
+//! - watermarks rise; between `Idle` and `Active` none is to be waited for
 //! - barriers rise by epoch; a batch never spans one
 //! - a source share that has ended sends the watermark [`Timestamp::MAX`] and goes on passing
 //!   barriers, so that nothing in the graph has to know of ends
@@ -32,6 +32,8 @@ pub enum Control {
     Watermark(Timestamp),
     /// Do not wait for this channel's watermark.
     Idle,
+    /// Wait for it again.
+    Active,
     /// What came before belongs to the epoch, what follows does not.
     Barrier(Barrier),
 }

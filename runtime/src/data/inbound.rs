@@ -1,10 +1,10 @@
 //! The channels of a chain's head: whose turn it is, who is held, what the control events of all of
 //! them come to.
 
-use super::align::{Alignment, Outcome};
+use super::align::{AlignEvent, Aligned, Alignment};
 use super::event::{Barrier, Control};
 use crate::error::Result;
-use crate::time::watermark::{Change, InputWatermarks};
+use crate::time::watermark::{InputWatermarks, Progress};
 
 pub(crate) struct Inbound {
     /// By channel: its input, and its number within the input.
@@ -39,20 +39,29 @@ impl Inbound {
         None
     }
 
-    /// What a channel's control event means for the operator; `None` while others are waited for.
-    pub fn control(&mut self, channel: usize, control: Control) -> Result<Option<Control>> {
-        let change = match control {
-            Control::Watermark(watermark) => self.watermarks.advance(channel, watermark),
+    /// What a channel's control event means for the operator: nothing while others are waited for.
+    pub fn control(&mut self, channel: usize, control: Control, out: &mut Vec<Control>) -> Result<()> {
+        let progress = match control {
+            Control::Watermark(watermark) => self.watermarks.watermark(channel, watermark),
             Control::Idle => self.watermarks.idle(channel),
+            Control::Active => self.watermarks.active(channel),
             Control::Barrier(barrier) => {
                 self.barrier = Some(barrier);
-                let outcome = self.alignment.barrier(channel, barrier.epoch)?;
-                return Ok(if outcome == Outcome::Complete { self.barrier.take().map(Control::Barrier) } else { None });
+                let aligned = self.alignment.step(AlignEvent::Barrier { channel, epoch: barrier.epoch })?;
+                if matches!(aligned, Aligned::Complete(_)) {
+                    out.extend(self.barrier.take().map(Control::Barrier));
+                }
+                return Ok(());
             }
         };
-        Ok(change.map(|change| match change {
-            Change::Watermark(watermark) => Control::Watermark(watermark),
-            Change::Idle => Control::Idle,
-        }))
+        out.extend(controls(progress));
+        Ok(())
     }
+}
+
+/// Progress as control events, in the order in which they are sent on.
+pub(crate) fn controls(progress: Progress) -> impl Iterator<Item = Control> {
+    let active = progress.active.then_some(Control::Active);
+    let idle = progress.idle.then_some(Control::Idle);
+    active.into_iter().chain(progress.watermark.map(Control::Watermark)).chain(idle)
 }

@@ -15,9 +15,9 @@ use crate::api::operator::{Collectors, Handler, Operator, Timers};
 use crate::api::output::Outputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::select::KeySelector;
+use crate::id::first_hash;
 use crate::metrics::NodeMetrics;
-use crate::state::table::StateTable;
-use crate::state::timers::TimerStore;
+use crate::state::{SnapshotKind, StateTable, TimerStore};
 use crate::time::Timestamp;
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -33,10 +33,11 @@ const EVENTS_PER_STEP: usize = 8;
 pub struct Core<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     pub(crate) node: usize,
     id: String,
-    groups: Range<u32>,
     pub(crate) table: StateTable<K, O>,
     pub(crate) timers: TimerStore<K>,
     requests: Vec<TimerRequest>,
+    /// Stands for the hash of `()`, which is in one worker's key groups only.
+    unkeyed_hash: u64,
     env: O::Env,
     pub(crate) out: Collectors<O>,
     nexts: <O::Outputs as Wired>::Nexts,
@@ -58,10 +59,11 @@ where
         nexts: <O::Outputs as Wired>::Nexts,
         metrics: Arc<Vec<NodeMetrics>>,
     ) -> Self {
-        let table = StateTable::new(groups.clone());
+        let unkeyed_hash = first_hash(groups.start);
+        let (table, timers) = (StateTable::new(groups.clone()), TimerStore::new(groups));
         let (requests, out) = (Vec::new(), Collectors::<O>::default());
         let (watermark, now) = (Timestamp::MIN, Timestamp::MIN);
-        Self { node, id, groups, table, timers: TimerStore::new(), requests, env, out, nexts, watermark, now, metrics }
+        Self { node, id, table, timers, requests, unkeyed_hash, env, out, nexts, watermark, now, metrics }
     }
 
     /// Processes all records of a batch of input `INPUT`, and passes on what they gave.
@@ -76,7 +78,7 @@ where
         let mut metadata = batch.metadata.drain(..);
         for (record, time) in batch.records.drain(..).zip(batch.times.drain(..)) {
             // A stream that is not keyed has no hashes: all its records have the key `()`.
-            let hash = hashes.next().unwrap_or(0);
+            let hash = hashes.next().unwrap_or(self.unkeyed_hash);
             let slot = select.with(&record, |key| self.table.entry(hash, key));
             let metadata = metadata.next();
             self.call(slot, hash, time, metadata.as_ref(), |row, key, env, context, out| {
@@ -132,9 +134,9 @@ where
                     if !handled {
                         return Err(no_timer_method(&self.id, domain));
                     }
-                    self.timers.set(domain, at, hash, key);
+                    self.timers.set(domain, at, hash, key.borrow());
                 }
-                TimerRequest::Delete(domain, at) => self.timers.delete(domain, at, hash, key),
+                TimerRequest::Delete(domain, at) => self.timers.delete(domain, at, hash, key.borrow()),
             }
         }
         Ok(())
@@ -170,20 +172,32 @@ where
         for part in parts {
             let (table, timers) = split_state(&part)?;
             self.table.restore(table)?;
-            self.timers.restore(timers, self.groups.clone())?;
+            self.timers.restore(timers)?;
         }
         Ok(())
     }
 
-    /// The finished snapshot: the table's bytes, then the timers'.
-    pub(crate) fn finish_snapshot(&mut self, timers: Vec<u8>) -> Result<StateBytes> {
-        let table = self.table.take_snapshot()?;
-        let mut bytes = Vec::with_capacity(8 + table.bytes.len() + timers.len());
+    /// Starts a snapshot of state and timers as they are now: a constant amount of work.
+    pub(crate) fn begin_snapshot(&mut self) {
+        self.table.begin_snapshot(SnapshotKind::Full);
+        self.timers.begin_snapshot(SnapshotKind::Full);
+    }
+
+    /// Takes a slice of the running snapshot; true when it is complete.
+    pub(crate) fn snapshot_slice(&mut self, slots_max: usize) -> bool {
+        self.table.snapshot_slice(slots_max) && self.timers.snapshot_slice(slots_max)
+    }
+
+    /// The complete snapshot: the table's bytes, then the timers'.
+    pub(crate) fn take_snapshot(&mut self, watermark: Timestamp) -> Result<StateBytes> {
+        let (table, timers) = (self.table.take_snapshot()?, self.timers.take_snapshot()?);
+        let mut bytes = Vec::with_capacity(8 + table.bytes.len() + timers.bytes.len());
         bytes.extend_from_slice(&(table.bytes.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&table.bytes);
-        bytes.extend_from_slice(&timers);
+        bytes.extend_from_slice(&timers.bytes);
         self.table.recycle(table.bytes);
-        Ok(StateBytes { bytes, entries: table.entries })
+        self.timers.recycle(timers.bytes);
+        Ok(StateBytes { bytes, entries: table.entries, timers: timers.entries > 0, watermark })
     }
 }
 
@@ -252,8 +266,10 @@ pub(crate) struct OperatorStage<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     ports: Vec<Box<dyn OpenPort<O, K>>>,
     inbound: Inbound,
     keyed: bool,
-    /// The running snapshot: its epoch, and the timers as they were at the barrier.
-    snapshot: Option<(Barrier, Vec<u8>)>,
+    /// The running snapshot: its barrier, and the watermark as it was then.
+    snapshot: Option<(Barrier, Timestamp)>,
+    /// What the channels' control events come to; kept for its memory.
+    controls: Vec<Control>,
     reporter: Reporter,
 }
 
@@ -265,7 +281,7 @@ where
     pub fn new(core: Core<O, K>, ports: Vec<Box<dyn OpenPort<O, K>>>, keyed: bool, aligned: bool, reporter: Reporter) -> Self {
         let channels = ports.iter().enumerate().flat_map(|(port, it)| (0..it.channels()).map(move |at| (port, at)));
         let inbound = Inbound::new(channels.collect(), aligned);
-        Self { core, ports, inbound, keyed, snapshot: None, reporter }
+        Self { core, ports, inbound, keyed, snapshot: None, controls: Vec::new(), reporter }
     }
 
     /// Takes what the channels hold; returns whether there was anything.
@@ -291,26 +307,30 @@ where
     }
 
     fn control(&mut self, channel: usize, control: Control) -> Result<()> {
-        let Some(out) = self.inbound.control(channel, control)? else { return Ok(()) };
-        match out {
-            Control::Watermark(watermark) => self.core.advance(watermark)?,
-            Control::Barrier(barrier) if self.keyed => {
-                self.core.table.begin_snapshot();
-                let timers = self.core.timers.snapshot();
-                self.snapshot = Some((barrier, timers));
+        let mut controls = std::mem::take(&mut self.controls);
+        self.inbound.control(channel, control, &mut controls)?;
+        for out in controls.drain(..) {
+            match out {
+                Control::Watermark(watermark) => self.core.advance(watermark)?,
+                Control::Barrier(barrier) if self.keyed => {
+                    self.core.begin_snapshot();
+                    self.snapshot = Some((barrier, self.core.watermark));
+                }
+                Control::Barrier(_) | Control::Idle | Control::Active => {}
             }
-            Control::Barrier(_) | Control::Idle => {}
+            O::Outputs::control(&mut self.core.nexts, out)?;
         }
-        O::Outputs::control(&mut self.core.nexts, out)
+        self.controls = controls;
+        Ok(())
     }
 
     /// Takes the next slice of a running snapshot.
     fn advance_snapshot(&mut self) -> Result<()> {
-        if self.snapshot.is_none() || !self.core.table.snapshot_slice(SNAPSHOT_SLICE_SLOTS) {
+        if self.snapshot.is_none() || !self.core.snapshot_slice(SNAPSHOT_SLICE_SLOTS) {
             return Ok(());
         }
-        if let Some((barrier, timers)) = self.snapshot.take() {
-            let state = self.core.finish_snapshot(timers)?;
+        if let Some((barrier, watermark)) = self.snapshot.take() {
+            let state = self.core.take_snapshot(watermark)?;
             self.reporter.send(Report::State { node: self.core.node, epoch: barrier.epoch, state });
         }
         Ok(())

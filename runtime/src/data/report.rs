@@ -3,6 +3,7 @@
 use crate::api::source::SplitPosition;
 use crate::error::Error;
 use crate::id::Epoch;
+use crate::time::Timestamp;
 use std::rc::Rc;
 
 /// One node's part in a checkpoint, or a turn in its life.
@@ -26,8 +27,19 @@ pub(crate) enum Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StateBytes {
     pub bytes: Vec<u8>,
-    /// The number of keys, so that restoring can reserve.
+    /// The number of keys.
     pub entries: u64,
+    /// Whether timers are among the bytes.
+    pub timers: bool,
+    /// The operator's watermark at the barrier.
+    pub watermark: Timestamp,
+}
+
+impl StateBytes {
+    /// Whether there is nothing worth keeping.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0 && !self.timers
+    }
 }
 
 /// Where a worker's nodes put their reports.

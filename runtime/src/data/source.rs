@@ -2,6 +2,7 @@
 
 use super::build::{Stage, Step};
 use super::event::{Barrier, Control};
+use super::inbound::controls;
 use super::push::Next;
 use super::report::{Report, Reporter};
 use crate::api::batch::Batch;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::id::Epoch;
 use crate::metrics::NodeMetrics;
 use crate::time::Timestamp;
-use crate::time::watermark::{Change, SplitWatermarks};
+use crate::time::watermark::SplitWatermarks;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +40,15 @@ impl<S: Source> SourceStage<S> {
         node: usize,
         id: &str,
         reader: S::Reader,
-        time: Option<EventTime<S::Record>>,
+        (time, now): (Option<EventTime<S::Record>>, Timestamp),
         out: Next<S::Record>,
         reporter: Reporter,
         metrics: Arc<Vec<NodeMetrics>>,
     ) -> Self {
         let time = time.map(|time| {
-            let splits = SplitWatermarks::new(time.max_lateness, time.idle_after);
+            let mut splits = SplitWatermarks::new(time.max_lateness, time.idle_after);
+            // No split may be overtaken before its first record.
+            splits.add_splits(reader.positions().len(), now);
             (time, splits)
         });
         let (barriers, batch) = (Vec::new(), Batch::default());
@@ -53,8 +56,12 @@ impl<S: Source> SourceStage<S> {
         Self { node, id, reader, time, batch, out, barriers, reported: None, ended: false, stopped: false, lag: 0, reporter, metrics }
     }
 
-    fn pass(&mut self, barrier: Barrier) -> Result<()> {
+    fn pass(&mut self, barrier: Barrier, now: Timestamp) -> Result<()> {
         let positions = self.reader.positions();
+        if let Some((_, splits)) = &mut self.time {
+            // Splits that were discovered since count for the watermark before their first record.
+            splits.add_splits(positions.len(), now);
+        }
         self.reported = Some((barrier.epoch, positions.clone()));
         self.stopped |= matches!(barrier.kind, CheckpointKind::Suspend | CheckpointKind::End);
         self.reporter.send(Report::Source { node: self.node, epoch: barrier.epoch, positions, ended: self.ended });
@@ -74,11 +81,7 @@ impl<S: Source> SourceStage<S> {
 
     fn send_watermark(&mut self, now: Timestamp) -> Result<()> {
         let Some((_, splits)) = &mut self.time else { return Ok(()) };
-        match splits.advance(now) {
-            None => Ok(()),
-            Some(Change::Watermark(watermark)) => self.out.control(Control::Watermark(watermark)),
-            Some(Change::Idle) => self.out.control(Control::Idle),
-        }
+        controls(splits.advance(now)).try_for_each(|control| self.out.control(control))
     }
 
     fn end(&mut self) -> Result<()> {
@@ -102,7 +105,7 @@ impl<S: Source> Stage for SourceStage<S> {
     fn step(&mut self, now: Timestamp) -> Result<Step> {
         for barrier in std::mem::take(&mut self.barriers) {
             self.measure_lag();
-            self.pass(barrier)?;
+            self.pass(barrier, now)?;
         }
         let ready = self.out.ready()?;
         if !ready || self.ended || self.stopped {

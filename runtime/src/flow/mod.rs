@@ -4,7 +4,7 @@
 //! dangling output, a missing part of the configuration) is reported, all of it at once, before
 //! anything connects.
 
-mod handle;
+pub(crate) mod handle;
 mod inputs;
 mod operator;
 pub(crate) mod parts;
@@ -15,6 +15,7 @@ mod stream;
 pub use endpoint::{SinkFn, SourceFn};
 pub use handle::{Flow, FlowType, Pipeline};
 pub use handle::Shared;
+pub(crate) use handle::Wiring;
 pub use inputs::{KeyedInput, UnkeyedInput};
 pub use operator::OperatorWiring;
 pub use parts::Parts;

@@ -2,4 +2,10 @@
 //!
 //! Pure. It must not know how records are moved or what an operator does.
 
+pub(crate) mod check;
+pub(crate) mod layout;
 pub(crate) mod logical;
+mod names;
+pub(crate) mod show;
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 
 mod snapshot;
 mod table;
-pub use snapshot::{SnapshotBytes, count_groups, read_groups};
+mod timers;
+pub use snapshot::{SnapshotBytes, SnapshotKind, count_groups, read_groups};
 pub use table::StateTable;
+pub use timers::TimerStore;
 
 #[cfg(test)]
 mod tests;

@@ -224,10 +224,9 @@ where
     /// State and timers as a checkpoint would hold them.
     pub fn snapshot(&mut self) -> Snapshot<O> {
         let core = self.core();
-        core.table.begin_snapshot();
-        let timers = core.timers.snapshot();
-        while !core.table.snapshot_slice(usize::MAX) {}
-        Snapshot::from_bytes(check(core.finish_snapshot(timers)).bytes)
+        core.begin_snapshot();
+        while !core.snapshot_slice(usize::MAX) {}
+        Snapshot::from_bytes(check(core.take_snapshot(core.watermark)).bytes)
     }
 
     /// A harness like this one that starts from a snapshot, as after a crash: what was emitted and not

@@ -1,0 +1,6 @@
+//! Tools for tests: of a user's operators, and of sinks that others write.
+
+pub mod conformance;
+mod operator;
+
+pub use operator::{OperatorHarness, Snapshot};
