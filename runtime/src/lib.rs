@@ -28,6 +28,7 @@ pub use api::state::State;
 pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
+pub use graph::show::GraphFormat;
 pub use id::{Epoch, KEY_GROUPS};
 pub use metrics::NodeCounts;
 pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
