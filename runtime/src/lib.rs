@@ -1,6 +1,7 @@
 //! Exactly-once stream processing as a library.
 
 pub mod api;
+mod cli;
 mod clock;
 mod codec;
 pub mod control;
@@ -25,6 +26,7 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
+pub use cli::main;
 pub mod testing;
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use error::{Error, ErrorKind, Result};
