@@ -5,7 +5,7 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use staunch::state::StateTable;
+use staunch::state::{SnapshotKind, StateTable};
 use staunch::{KEY_GROUPS, Key};
 
 const BATCH: usize = 1_024;
@@ -70,7 +70,25 @@ fn with_snapshot(bencher: Bencher<'_, '_>, keys: u64) {
     let (mut table, records) = (filled(keys), records(keys));
     let slots = (keys as usize * 4).max(64) / BATCHES + 1;
     bencher.counter(ItemsCount::new(records.len())).bench_local(|| {
-        table.begin_snapshot();
+        table.begin_snapshot(SnapshotKind::Full);
+        for batch in records.chunks(BATCH) {
+            table.snapshot_slice(slots);
+            update(&mut table, batch);
+        }
+        while !table.snapshot_slice(slots) {}
+        if let Ok(snapshot) = table.take_snapshot() {
+            table.recycle(snapshot.bytes);
+        }
+    });
+}
+
+/// The same where only one key in a hundred changes, and only changes are written.
+#[divan::bench(args = KEYS)]
+fn with_snapshot_of_changes(bencher: Bencher<'_, '_>, keys: u64) {
+    let (mut table, records) = (filled(keys), records(keys / 100));
+    let slots = (keys as usize * 4).max(64) / BATCHES + 1;
+    bencher.counter(ItemsCount::new(records.len())).bench_local(|| {
+        table.begin_snapshot(SnapshotKind::Changes);
         for batch in records.chunks(BATCH) {
             table.snapshot_slice(slots);
             update(&mut table, batch);
@@ -85,7 +103,7 @@ fn with_snapshot(bencher: Bencher<'_, '_>, keys: u64) {
 #[divan::bench(args = KEYS)]
 fn restore(bencher: Bencher<'_, '_>, keys: u64) {
     let mut table = filled(keys);
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     while !table.snapshot_slice(usize::MAX) {}
     let bytes = table.take_snapshot().map(|snapshot| snapshot.bytes).unwrap_or_default();
     bencher.counter(ItemsCount::new(keys)).bench_local(|| {

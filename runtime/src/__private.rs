@@ -27,3 +27,8 @@ impl<T: Send + 'static> OutputType for Output<T> {
 
 /// Asserts once, on the user's tokens, that a type can be kept as state.
 pub fn assert_state<T: State + Default>() {}
+
+/// What `my_pipeline::job(config)` calls.
+pub fn job<P: Pipeline>(config: P::Config) -> crate::JobBuilder<P> {
+    crate::JobBuilder::new(config)
+}

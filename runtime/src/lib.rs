@@ -1,20 +1,25 @@
-//! Exactly-once stream processing as a library.
+//! Exactly-once stream processing as a library: annotated Rust functions in, one plain binary out.
 
 pub mod api;
 mod cli;
 mod clock;
 mod codec;
+pub mod connectors;
 pub mod control;
 mod data;
 mod error;
 mod flow;
 mod graph;
 mod id;
+mod job;
 mod metrics;
 mod progress;
+mod random;
 mod settings;
 pub mod state;
 mod stop;
+pub mod testing;
+mod threads;
 mod time;
 
 #[doc(hidden)]
@@ -27,11 +32,12 @@ pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
 pub use cli::main;
-pub mod testing;
-pub use flow::{Flow, Keyed, Pipeline, Stream};
+pub use connectors::{file, format, memory};
 pub use error::{Error, ErrorKind, Result};
+pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use graph::show::GraphFormat;
 pub use id::{Epoch, KEY_GROUPS};
+pub use job::JobBuilder;
 pub use metrics::NodeCounts;
 pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
 pub use settings::{CheckpointSettings, RestartSettings, Settings};

@@ -90,7 +90,8 @@ pub struct WorkerBuilder<'a> {
     pub(crate) reporter: Reporter,
     /// Chained nodes that are built, by node: a `Box<Next<T>>`.
     chained: HashMap<usize, Box<dyn Any>>,
-    /// The receiving ends that were taken apart from the sending ones, by (node, input).
+    /// The channels' ends, by (node, input).
+    senders: HashMap<(usize, usize), Box<dyn Any + Send>>,
     receivers: HashMap<(usize, usize), Box<dyn Any + Send>>,
     pub(crate) stages: Vec<Box<dyn Stage>>,
 }
@@ -102,8 +103,12 @@ pub(crate) fn erased_bug(what: &str) -> Error {
 impl<'a> WorkerBuilder<'a> {
     /// Builds all nodes; returns the chains' heads, the last of the graph first.
     pub(crate) fn build(plan: &'a mut WorkerPlan, reporter: Reporter) -> Result<Vec<Box<dyn Stage>>> {
-        let (chained, receivers, stages) = (HashMap::new(), HashMap::new(), Vec::new());
-        let mut builder = Self { plan, reporter, chained, receivers, stages };
+        let (mut senders, mut receivers) = (HashMap::new(), HashMap::new());
+        for (input, ends) in plan.links.drain() {
+            senders.insert(input, ends.senders);
+            receivers.insert(input, ends.receivers);
+        }
+        let mut builder = Self { plan, reporter, chained: HashMap::new(), senders, receivers, stages: Vec::new() };
         let builds = builder.plan.builds.clone();
         for node in (0..builds.len()).rev() {
             builds[node].build(&mut builder, node)?;
@@ -120,9 +125,8 @@ impl<'a> WorkerBuilder<'a> {
             let next = if self.plan.graph.is_chained(node) {
                 self.chained.remove(&node).ok_or_else(|| erased_bug("not built"))?
             } else {
-                let ends = self.plan.links.remove(&(node, input)).ok_or_else(|| erased_bug("no link"))?;
-                self.receivers.insert((node, input), ends.receivers);
-                builds[node].writer(self, node, input, ends.senders)?
+                let senders = self.senders.remove(&(node, input)).ok_or_else(|| erased_bug("no link"))?;
+                builds[node].writer(self, node, input, senders)?
             };
             nexts.push(*next.downcast::<Next<T>>().map_err(|_| erased_bug("record type"))?);
         }

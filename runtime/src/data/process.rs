@@ -15,8 +15,9 @@ use crate::api::operator::{Collectors, Handler, Operator, Timers};
 use crate::api::output::Outputs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::select::KeySelector;
+use crate::id::first_hash;
 use crate::metrics::NodeMetrics;
-use crate::state::{StateTable, TimerStore};
+use crate::state::{SnapshotKind, StateTable, TimerStore};
 use crate::time::Timestamp;
 use std::borrow::Borrow;
 use std::marker::PhantomData;
@@ -35,6 +36,8 @@ pub struct Core<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     pub(crate) table: StateTable<K, O>,
     pub(crate) timers: TimerStore<K>,
     requests: Vec<TimerRequest>,
+    /// Stands for the hash of `()`, which is in one worker's key groups only.
+    unkeyed_hash: u64,
     env: O::Env,
     pub(crate) out: Collectors<O>,
     nexts: <O::Outputs as Wired>::Nexts,
@@ -56,10 +59,11 @@ where
         nexts: <O::Outputs as Wired>::Nexts,
         metrics: Arc<Vec<NodeMetrics>>,
     ) -> Self {
+        let unkeyed_hash = first_hash(groups.start);
         let (table, timers) = (StateTable::new(groups.clone()), TimerStore::new(groups));
         let (requests, out) = (Vec::new(), Collectors::<O>::default());
         let (watermark, now) = (Timestamp::MIN, Timestamp::MIN);
-        Self { node, id, table, timers, requests, env, out, nexts, watermark, now, metrics }
+        Self { node, id, table, timers, requests, unkeyed_hash, env, out, nexts, watermark, now, metrics }
     }
 
     /// Processes all records of a batch of input `INPUT`, and passes on what they gave.
@@ -74,7 +78,7 @@ where
         let mut metadata = batch.metadata.drain(..);
         for (record, time) in batch.records.drain(..).zip(batch.times.drain(..)) {
             // A stream that is not keyed has no hashes: all its records have the key `()`.
-            let hash = hashes.next().unwrap_or(0);
+            let hash = hashes.next().unwrap_or(self.unkeyed_hash);
             let slot = select.with(&record, |key| self.table.entry(hash, key));
             let metadata = metadata.next();
             self.call(slot, hash, time, metadata.as_ref(), |row, key, env, context, out| {
@@ -175,8 +179,8 @@ where
 
     /// Starts a snapshot of state and timers as they are now: a constant amount of work.
     pub(crate) fn begin_snapshot(&mut self) {
-        self.table.begin_snapshot();
-        self.timers.begin_snapshot();
+        self.table.begin_snapshot(SnapshotKind::Full);
+        self.timers.begin_snapshot(SnapshotKind::Full);
     }
 
     /// Takes a slice of the running snapshot; true when it is complete.

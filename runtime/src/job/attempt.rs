@@ -120,7 +120,7 @@ impl Runner {
         let chosen = self.settings.checkpoint.restore.filter(|_| self.told.attempt == 1);
         let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot {
             slot,
-            accept_repeats: self.settings.checkpoint.accept_repeats,
+            accept_repeats: false,
         });
         let info = format!("process {}", std::process::id());
         let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };

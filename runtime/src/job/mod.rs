@@ -151,9 +151,6 @@ impl<P: Pipeline> JobBuilder<P> {
     /// goes on from the last checkpoint.
     pub fn run(self) -> Result<Summary> {
         self.settings.validate()?;
-        if self.signals {
-            crate::cli::signals::stop_on_signals(self.stop_handle())?;
-        }
         let wired = wire::<P>(self.config.clone())?;
         let name = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);

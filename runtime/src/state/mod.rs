@@ -5,7 +5,7 @@
 mod snapshot;
 mod table;
 mod timers;
-pub use snapshot::{SnapshotBytes, count_groups, read_groups};
+pub use snapshot::{SnapshotBytes, SnapshotKind, count_groups, read_groups};
 pub use table::StateTable;
 pub use timers::TimerStore;
 

@@ -4,32 +4,25 @@
 //! A slot's position rises with the hash, so **a key group is a range of slots**: a snapshot, which
 //! goes through the slots in order, is sorted by key group for nothing, and so is a rehash.
 //!
-//! A snapshot holds each entry as it was at [`StateTable::begin_snapshot`]. That call only starts a
-//! cursor; [`StateTable::snapshot_slice`] moves it over a bounded number of slots between batches.
-//! Each entry carries the number of the *interval* (between two snapshots) in which it last changed.
-//! An entry that is about to change for the first time in an interval and still lies ahead of the
-//! cursor is saved first; an entry that the cursor meets with the running interval's number was
-//! saved that way, or is new. So both the flow and the scan decide by one comparison.
+//! How snapshots are made is in [`saving`]; here is only what they ask of every change: an entry that
+//! changes for the first time since a snapshot began is stamped, and saved if need be.
 //!
 //! Must not know: batches, barriers, or what a state means.
 
-use super::snapshot::{Saved, SnapshotBytes, SnapshotWriter, count_groups, read_groups};
 use crate::api::key::Key;
 use crate::api::state::State;
-use crate::codec::damaged;
-use crate::error::{Error, ErrorKind, Result};
 use crate::id::key_group;
 use std::borrow::Borrow;
 use std::ops::Range;
+
+mod saving;
 
 /// The bits of a hash below its key group.
 const GROUP_SHIFT: u32 = 49;
 const MIN_CAPACITY: usize = 64;
 /// Slots beyond the last position, so that probing never wraps around, which would put the last key
-/// groups before the first.
-const TAIL: usize = 64;
-/// A slice ends after so many bytes even if slots are left: states differ in size.
-const SLICE_BYTES: usize = 1 << 20;
+/// groups before the first. Long enough that it practically never has to be lengthened.
+const TAIL: usize = 256;
 /// Tables below this size stay in the cache, where fetching ahead only costs.
 const WARM_BYTES: usize = 1 << 20;
 /// The cursor while no snapshot is running: no slot lies ahead of it.
@@ -60,11 +53,11 @@ pub struct StateTable<K: Key + ?Sized, S> {
     /// Slots that are not empty.
     used: usize,
     len: usize,
+    /// The number of snapshots begun, plus one.
     interval: u32,
+    /// The next slot that the running snapshot scans.
     cursor: usize,
-    /// A snapshot was completed and not yet taken.
-    complete: bool,
-    writer: SnapshotWriter,
+    saving: saving::Saving<K::Owned>,
 }
 
 impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
@@ -81,8 +74,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
             len: 0,
             interval: 1,
             cursor: IDLE,
-            complete: false,
-            writer: SnapshotWriter::default(),
+            saving: saving::Saving::default(),
         };
         table.set_capacity(MIN_CAPACITY);
         table
@@ -170,7 +162,9 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         if *stamp != self.interval {
             self.first_change(slot);
         }
-        self.slots[slot] = Slot::Gone;
+        if let Slot::Held { hash, key, .. } = std::mem::replace(&mut self.slots[slot], Slot::Gone) {
+            self.saving.forgotten(hash, key);
+        }
         self.len -= 1;
         // Before an empty slot nobody needs to probe on: keys that come and go leave nothing behind.
         if !matches!(self.slots.get(slot + 1), None | Some(Slot::Empty)) {
@@ -205,16 +199,6 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
     }
 
     #[inline(never)]
-    fn first_change(&mut self, at: usize) {
-        if let Some(Slot::Held { hash, stamp, key, state }) = self.slots.get_mut(at) {
-            if at >= self.cursor {
-                self.writer.add(Saved::Early, *hash, |out| (*key).borrow().encode(out), |out| state.encode(out));
-            }
-            *stamp = self.interval;
-        }
-    }
-
-    #[inline(never)]
     fn insert(&mut self, hash: u64, key: K::Owned, state: S, mut at: usize) -> usize {
         assert!(self.groups.contains(&key_group(hash)), "a key reached the worker that owns its key group");
         let reused = matches!(self.slots.get(at), Some(Slot::Gone));
@@ -224,9 +208,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
             self.rebuild(self.capacity * factor);
             at = self.vacant(hash);
         }
-        if at >= self.slots.len() {
-            self.slots.resize_with(at + TAIL, || Slot::Empty);
-        }
+        self.lengthen(at);
         self.slots[at] = Slot::Held { hash, stamp: self.interval, key, state };
         self.used += usize::from(!reused);
         self.len += 1;
@@ -237,6 +219,15 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         let from = self.position(hash);
         let taken = self.slots[from..].iter().take_while(|slot| matches!(slot, Slot::Held { .. })).count();
         from + taken
+    }
+
+    /// Makes sure that there is a slot at the end of a probe.
+    fn lengthen(&mut self, at: usize) {
+        if at >= self.slots.len() {
+            // Exactly: doubling is for the capacity, not for the tail.
+            self.slots.reserve_exact(TAIL);
+            self.slots.resize_with(at + TAIL, || Slot::Empty);
+        }
     }
 
     fn set_capacity(&mut self, capacity: usize) {
@@ -257,9 +248,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         for slot in old {
             if let Slot::Held { hash, .. } = &slot {
                 let at = self.vacant(*hash);
-                if at >= self.slots.len() {
-                    self.slots.resize_with(at + TAIL, || Slot::Empty);
-                }
+                self.lengthen(at);
                 self.slots[at] = slot;
             }
         }
@@ -271,107 +260,6 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
         if keys > limit(self.capacity) {
             self.rebuild(keys.saturating_mul(8) / 5 + 1);
         }
-    }
-
-    /// Starts a snapshot of the entries as they are now; a constant amount of work. One that is not
-    /// complete, or was not taken, is abandoned.
-    pub fn begin_snapshot(&mut self) {
-        if self.interval == u32::MAX {
-            self.restamp();
-        }
-        self.interval += 1;
-        self.cursor = 0;
-        self.complete = false;
-        self.writer.begin(self.len, 16 + size_of::<K::Owned>() + size_of::<S>());
-    }
-
-    /// Numbers start anew, once in four billion snapshots.
-    #[cold]
-    fn restamp(&mut self) {
-        self.interval = 1;
-        for slot in &mut self.slots {
-            if let Slot::Held { stamp, .. } = slot {
-                *stamp = 0;
-            }
-        }
-    }
-
-    /// Writes the next part of the running snapshot: at most `max_slots` slots and about a megabyte.
-    /// Returns whether it is complete (also when none is running).
-    pub fn snapshot_slice(&mut self, max_slots: usize) -> bool {
-        if self.cursor == IDLE {
-            return true;
-        }
-        let end = self.cursor.saturating_add(max_slots).min(self.slots.len());
-        let mut bytes = 0;
-        for slot in &self.slots[self.cursor..end] {
-            self.cursor += 1;
-            if let Slot::Held { hash, stamp, key, state } = slot
-                && *stamp != self.interval
-            {
-                bytes +=
-                    self.writer.add(Saved::Scanned, *hash, |out| key.borrow().encode(out), |out| state.encode(out));
-                if bytes >= SLICE_BYTES {
-                    break;
-                }
-            }
-        }
-        if self.cursor < self.slots.len() {
-            return false;
-        }
-        self.cursor = IDLE;
-        self.complete = true;
-        true
-    }
-
-    /// Hands out the snapshot that [`StateTable::snapshot_slice`] completed.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`] when a state could not be encoded; `Internal` when no snapshot is complete.
-    pub fn take_snapshot(&mut self) -> Result<SnapshotBytes> {
-        if !std::mem::take(&mut self.complete) {
-            return Err(Error::new(ErrorKind::Internal, "a snapshot was taken before it was complete"));
-        }
-        self.writer.finish()
-    }
-
-    /// Stops the running snapshot, if there is one.
-    pub fn abandon_snapshot(&mut self) {
-        self.cursor = IDLE;
-        self.complete = false;
-    }
-
-    /// Gives back the memory of a snapshot that has been stored: fresh memory costs several times
-    /// what the encoding costs.
-    pub fn recycle(&mut self, bytes: Vec<u8>) {
-        if self.cursor == IDLE && !self.complete {
-            self.writer.recycle(bytes);
-        }
-    }
-
-    /// Adds the entries of a snapshot that belong to this table's key groups.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Checkpoint`] when the snapshot is damaged or not of these types; the table is
-    /// then not to be used.
-    pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let groups = self.groups.clone();
-        let entries = usize::try_from(count_groups(bytes, &groups)?).unwrap_or(usize::MAX);
-        self.reserve(self.len.saturating_add(entries));
-        read_groups(bytes, &groups, |hash, key, mut state| {
-            let key = K::decode(key)
-                .ok_or_else(|| damaged(format_args!("not the bytes of a key of type {}", K::type_name())))?;
-            let value = S::decode(&mut state)?;
-            if !state.is_empty() {
-                return Err(damaged(format_args!("{} bytes left over after the state of a key", state.len())));
-            }
-            if self.find(hash, key.borrow()).is_some() {
-                return Err(damaged(format_args!("the key {key:?} has two states")));
-            }
-            let at = self.vacant(hash);
-            self.insert(hash, key, value, at);
-            Ok(())
-        })
     }
 }
 

@@ -37,14 +37,14 @@ fn contents(table: &Table) -> Model {
     all
 }
 
-fn restored(bytes: &[u8], groups: Range<u32>) -> Model {
+fn restored<'a>(snapshots: impl IntoIterator<Item = &'a Vec<u8>>, groups: Range<u32>) -> Model {
     let mut table = Table::new(groups);
-    table.restore(bytes).unwrap();
+    snapshots.into_iter().for_each(|bytes| table.restore(bytes).unwrap());
     contents(&table)
 }
 
 fn snapshot(table: &mut Table) -> Vec<u8> {
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     while !table.snapshot_slice(7) {}
     table.take_snapshot().unwrap().bytes
 }
@@ -54,7 +54,7 @@ enum Step {
     Change(u16, u64),
     Forget(u16),
     Find(u16),
-    Begin,
+    Begin(SnapshotKind),
     Slice(usize),
 }
 
@@ -63,8 +63,8 @@ fn steps(keys: u16) -> impl Strategy<Value = Vec<Step>> {
         10 => (0..keys, 1..9_u64).prop_map(|(key, by)| Step::Change(key, by)),
         4 => (0..keys).prop_map(Step::Forget),
         1 => (0..keys).prop_map(Step::Find),
-        1 => Just(Step::Begin),
-        4 => (1..60_usize).prop_map(Step::Slice),
+        1 => prop_oneof![Just(SnapshotKind::Full), Just(SnapshotKind::Changes)].prop_map(Step::Begin),
+        4 => (1..200_usize).prop_map(Step::Slice),
     ];
     prop::collection::vec(step, 0..600)
 }
@@ -73,6 +73,8 @@ fn run(groups: Range<u32>, steps: Vec<Step>) {
     let mut table = Table::new(groups.clone());
     let mut model = Model::new();
     let mut running = None;
+    // The last full snapshot and those of changes since.
+    let mut chain = Vec::new();
     for step in steps {
         match step {
             Step::Change(key, by) => {
@@ -87,8 +89,8 @@ fn run(groups: Range<u32>, steps: Vec<Step>) {
             }
             Step::Find(key) => assert_eq!(table.find(hash_in(&groups, key), &key), model.get(&key)),
             // Also over a running one, which is abandoned.
-            Step::Begin => {
-                table.begin_snapshot();
+            Step::Begin(kind) => {
+                table.begin_snapshot(kind);
                 running = Some(model.clone());
             }
             Step::Slice(slots) => {
@@ -96,9 +98,12 @@ fn run(groups: Range<u32>, steps: Vec<Step>) {
                     && let Some(expected) = running.take()
                 {
                     let taken = table.take_snapshot().unwrap();
-                    assert_eq!(taken.entries as usize, expected.len());
-                    assert_eq!(restored(&taken.bytes, groups.clone()), expected);
-                    table.recycle(taken.bytes);
+                    if taken.kind == SnapshotKind::Full {
+                        assert_eq!(taken.entries as usize, expected.len());
+                        table.recycle(chain.drain(..).next().unwrap_or_default());
+                    }
+                    chain.push(taken.bytes);
+                    assert_eq!(restored(&chain, groups.clone()), expected);
                 }
             }
         }
@@ -164,11 +169,32 @@ fn a_reader_skips_the_blocks_of_others() {
         let slot = table.entry(key.frozen_hash(), &key);
         *table.get_mut(slot).1 = key;
     }
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     while !table.snapshot_slice(1000) {}
     let bytes = table.take_snapshot().unwrap().bytes;
-    let tenth = count_groups(&bytes, &(0..KEY_GROUPS / 10)).unwrap();
+    let (_, tenth) = count_groups(&bytes, &(0..KEY_GROUPS / 10)).unwrap();
     assert!((5_000..9_000).contains(&tenth), "{tenth}");
+}
+
+#[test]
+fn what_has_not_changed_is_not_written_again() {
+    let mut table = Table::new(0..KEY_GROUPS);
+    (0..1000).for_each(|key| change(&mut table, key, 1));
+    let mut kinds = Vec::new();
+    for kind in
+        [SnapshotKind::Full, SnapshotKind::Changes, SnapshotKind::Changes, SnapshotKind::Full, SnapshotKind::Changes]
+    {
+        table.begin_snapshot(kind);
+        while !table.snapshot_slice(100) {}
+        let taken = table.take_snapshot().unwrap();
+        kinds.push((taken.kind, taken.entries));
+        (0..10).for_each(|key| change(&mut table, key, 1));
+        let slot = table.entry(hash_in(&(0..KEY_GROUPS), 9), &9);
+        table.forget(slot);
+    }
+    // Changes are known from when they were first asked for.
+    let (full, changes) = (SnapshotKind::Full, SnapshotKind::Changes);
+    assert_eq!(kinds, [(full, 1000), (full, 999), (changes, 10), (full, 999), (changes, 10)]);
 }
 
 #[test]
@@ -177,7 +203,7 @@ fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
     for key in 0..12 {
         change(&mut table, key, u64::from(key));
     }
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Changes);
     change(&mut table, 3, 1);
     while !table.snapshot_slice(5) {}
     let mut bytes = table.take_snapshot().unwrap().bytes;
@@ -194,7 +220,7 @@ fn a_damaged_snapshot_is_refused_wherever_the_damage_is() {
         refused(&bytes);
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    assert_eq!(restored(&bytes, 0..KEY_GROUPS).len(), 12);
+    assert_eq!(restored([&bytes], 0..KEY_GROUPS).len(), 12);
     bytes.push(0);
     refused(&bytes);
 }
@@ -204,7 +230,7 @@ fn a_snapshot_of_other_types_is_refused() {
     let mut table = StateTable::<str, u32>::new(0..KEY_GROUPS);
     let slot = table.entry("a".frozen_hash(), "a");
     *table.get_mut(slot).1 = 5;
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     assert!(table.snapshot_slice(usize::MAX));
     let bytes = table.take_snapshot().unwrap().bytes;
     let groups = 0..KEY_GROUPS;
@@ -221,12 +247,12 @@ fn a_snapshot_of_other_types_is_refused() {
 fn a_snapshot_is_taken_once_and_only_when_complete() {
     let mut table = Table::new(0..KEY_GROUPS);
     assert!(table.take_snapshot().is_err());
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     assert!(table.take_snapshot().is_err());
     while !table.snapshot_slice(1) {}
     assert_eq!(table.take_snapshot().unwrap().entries, 0);
     assert!(table.take_snapshot().is_err());
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     table.abandon_snapshot();
     assert!(table.snapshot_slice(1));
     assert!(table.take_snapshot().is_err());
@@ -244,8 +270,8 @@ fn keys_that_come_and_go_do_not_grow_the_table() {
         }
     }
     assert_eq!(table.len(), 30);
-    table.begin_snapshot();
-    assert!(table.snapshot_slice(64 * 4), "the table has grown");
+    table.begin_snapshot(SnapshotKind::Full);
+    assert!(table.snapshot_slice(2 * 64 + 256), "doubled more than once for 30 keys");
 }
 
 #[test]
@@ -255,7 +281,34 @@ fn a_slice_is_bounded_by_bytes_too() {
         let slot = table.entry(key.frozen_hash(), &key);
         table.get_mut(slot).1.resize(1 << 20, 1);
     }
-    table.begin_snapshot();
+    table.begin_snapshot(SnapshotKind::Full);
     let slices = (0..).take_while(|_| !table.snapshot_slice(usize::MAX)).count();
     assert!((7..=8).contains(&slices), "{slices}");
+}
+
+#[test]
+fn a_state_that_cannot_be_written_fails_the_snapshot() {
+    #[derive(Clone, Default)]
+    struct Unwritable;
+    impl serde::Serialize for Unwritable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no"))
+        }
+    }
+    impl crate::State for Unwritable {
+        fn schema() -> crate::api::state::Schema {
+            crate::api::state_opaque::opaque_schema::<Self>()
+        }
+        fn encode(&self, out: &mut Vec<u8>) {
+            crate::api::state_opaque::encode_opaque(self, out);
+        }
+        fn decode(_: &mut &[u8]) -> crate::Result<Self> {
+            Ok(Self)
+        }
+    }
+    let mut table = StateTable::<u8, Unwritable>::new(0..KEY_GROUPS);
+    table.entry(1_u8.frozen_hash(), &1);
+    table.begin_snapshot(SnapshotKind::Full);
+    while !table.snapshot_slice(1000) {}
+    assert_eq!(table.take_snapshot().unwrap_err().kind(), ErrorKind::State);
 }

@@ -7,7 +7,7 @@
 //!
 //! Must not know: watermarks, clocks, or what a timer does.
 
-use super::snapshot::SnapshotBytes;
+use super::snapshot::{SnapshotBytes, SnapshotKind};
 use super::table::StateTable;
 use crate::api::context::TimeDomain;
 use crate::api::key::Key;
@@ -147,8 +147,8 @@ impl<K: Key + ?Sized> TimerStore<K> {
     }
 
     /// As [`StateTable::begin_snapshot`].
-    pub fn begin_snapshot(&mut self) {
-        self.by_key.begin_snapshot();
+    pub fn begin_snapshot(&mut self, kind: SnapshotKind) {
+        self.by_key.begin_snapshot(kind);
     }
 
     /// As [`StateTable::snapshot_slice`].

@@ -1,5 +1,6 @@
-//! What users test with.
+//! Tools for tests: of a user's operators, and of sinks that others write.
 
+pub mod conformance;
 mod operator;
 
 pub use operator::{OperatorHarness, Snapshot};

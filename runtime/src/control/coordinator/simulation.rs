@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const WORKERS: usize = 2;
 const STEPS: usize = 600;
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 struct Random(u64);
 
@@ -263,5 +263,5 @@ fn no_schedule_loses_or_repeats_output() {
         }
     }
     // A schedule in which nothing happens shows nothing.
-    assert!(committed > 2_000 && claims > 2_000, "{committed} committed by {claims} attempts");
+    assert!(committed > 700 && claims > 700, "{committed} committed by {claims} attempts");
 }

@@ -11,15 +11,16 @@
 //! [`CommitPermit`]s. Must not know what checkpoints are for, nor read a clock.
 
 mod base;
+mod place;
 mod retain;
 #[cfg(test)]
 mod tests;
 
-pub use retain::Retained;
+use place::{Placed, place};
 
 use super::manifest::{Abandoned, Claim, Cut, Manifest, Slot, StoreIdentity, Unreadable};
 use super::permit::CommitPermit;
-use super::store::{CheckpointStore, Created};
+use super::store::CheckpointStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use std::collections::BTreeSet;
@@ -27,8 +28,6 @@ use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How often a slot is tried. The store waits and retries on its own where waiting helps.
-const TRIES: usize = 3;
 /// How often a claim follows a log that grows under it.
 const CLAIM_RACES_MAX: usize = 100;
 
@@ -72,6 +71,8 @@ pub struct Claimed {
     pub restored: Option<Restored>,
     /// The number of the first checkpoint that this attempt will take.
     pub next_epoch: Epoch,
+    /// Under this claim, whatever the restored checkpoint lists may be committed.
+    pub permit: CommitPermit,
 }
 
 /// A published checkpoint that an attempt goes on from.
@@ -109,13 +110,6 @@ pub struct ClaimedLog {
     published: bool,
     /// It was superseded or gave up: it publishes nothing more.
     ended: bool,
-}
-
-/// Whose bytes are in a slot.
-enum Placed {
-    Ours,
-    /// Another's, or the log has moved on.
-    Lost(String),
 }
 
 impl CheckpointLog {
@@ -189,7 +183,8 @@ impl CheckpointLog {
             published: false,
             ended: false,
         };
-        Claimed { log, restored, next_epoch }
+        let permit = CommitPermit::published(epoch.unwrap_or_default());
+        Claimed { log, restored, next_epoch, permit }
     }
 }
 
@@ -339,49 +334,6 @@ fn read_slots(store: &dyn CheckpointStore) -> Result<Vec<Found>> {
         }
     }
     Ok(found)
-}
-
-/// Makes a slot, and finds out who did when the answer was lost or somebody was there.
-fn place(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Result<Placed> {
-    let mut last_error = None;
-    for _ in 0..TRIES {
-        let seen = match store.create(slot, bytes) {
-            Ok(Created::Created) => return Ok(Placed::Ours),
-            Ok(Created::Taken) => read_back(store, slot, bytes),
-            Err(error) => Err(error),
-        };
-        match seen {
-            Ok(Some(placed)) => return Ok(placed),
-            // Called taken, but nothing is there: object stores may answer so to a write that collided
-            // with another one that then failed.
-            Ok(None) => {}
-            Err(error) => last_error = Some(error),
-        }
-    }
-    Err(last_error.unwrap_or_else(|| {
-        Error::new(
-            ErrorKind::Store,
-            format!("{} says that slot {slot} is taken, but it is not there; check the store", store.describe()),
-        )
-    }))
-}
-
-/// Decides whether a slot that is taken is ours: only if it is the newest and holds our very bytes,
-/// which name our attempt's uuid.
-fn read_back(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Result<Option<Placed>> {
-    // Something newer means that another attempt has taken over, even if our bytes are there: it has
-    // read them and will settle what they list.
-    if let Some(newest) = store.list()?.last().filter(|newest| **newest > slot) {
-        return Ok(Some(Placed::Lost(format!("the log has grown to slot {newest}"))));
-    }
-    Ok(match store.read(slot)? {
-        None => None,
-        Some(there) if there == bytes => Some(Placed::Ours),
-        Some(there) => Some(Placed::Lost(match Slot::decode(&there, store.identity()) {
-            Ok(other) => format!("slot {slot} holds the {other}"),
-            Err(unreadable) => format!("slot {slot} is {unreadable}"),
-        })),
-    })
 }
 
 impl fmt::Debug for ClaimedLog {

@@ -1,3 +1,4 @@
+use super::retain::Retained;
 use super::*;
 use crate::api::sink::Committable;
 use crate::api::state::Schema;

@@ -61,6 +61,10 @@ impl LocalStore {
         for folder in [root.to_owned(), root.join("log"), root.join("state"), root.join("tmp")] {
             disk::create_folder(&folder)?;
         }
+        // Also of folders that were there: a process may have died between making and fsyncing them.
+        // The parent may not be ours to open; then whoever made the folder for us answers for it.
+        disk::sync_folder(root)?;
+        let _ = disk::sync_folder(disk::parent_of(root));
         let mut store = Self::at(root, StoreIdentity { job: job.to_owned(), lineage: new_uuid() }, new_uuid());
         store.identity = match read_identity(root)? {
             Some(identity) => identity,

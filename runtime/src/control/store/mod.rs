@@ -2,7 +2,7 @@
 //!
 //! Everything rests on one primitive, [`CheckpointStore::create`]: of all attempts that ever try to
 //! make slot *n*, exactly one succeeds. Which slot to make, and what that means, is the
-//! [log](super::log)'s business; a store must not know what the bytes say.
+//! checkpoint log's business; a store must not know what the bytes say.
 
 mod disk;
 mod envelope;

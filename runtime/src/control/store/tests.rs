@@ -1,9 +1,11 @@
 use super::local::Crash;
 use super::*;
-use crate::control::manifest::{Abandoned, Slot};
+use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, Publication, RestoreFrom};
+use crate::control::manifest::{Abandoned, CheckpointKind, Cut, Slot};
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
@@ -228,4 +230,65 @@ fn errors_of_the_file_system_say_what_to_do() {
         let error = disk::failed("write", Path::new("x"), kind.into());
         assert!(error.message().contains(advice), "{error}");
     }
+}
+
+fn claim(store: &Arc<LocalStore>, attempt: u128) -> Result<Claimed> {
+    let (attempt, info) = (Uuid::from_u128(attempt), String::new());
+    let request = ClaimRequest { attempt, info, restore: RestoreFrom::Newest, now_ms: 0 };
+    let store: Arc<dyn CheckpointStore> = store.clone();
+    CheckpointLog::open(store, "totals")?.claim(&request)
+}
+
+fn cut(epoch: Epoch) -> Cut {
+    let (kind, none) = (CheckpointKind::Checkpoint, Vec::new());
+    Cut { epoch, kind, triggered_ms: 0, workers: 1, sources: Vec::new(), operators: Vec::new(), committables: none }
+}
+
+#[test]
+fn the_log_finds_out_what_became_of_an_interrupted_write() {
+    for crash in [Crash::BeforeLink, Crash::AfterLink] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()));
+        let mut claimed = claim(&store, 1).unwrap();
+        *store.crash.lock().unwrap() = Some(crash);
+        let published = claimed.log.publish(cut(Epoch(1)), 0).unwrap();
+        assert!(matches!(published, Publication::Published(_)), "{crash:?}");
+        assert_eq!(claim(&store, 2).unwrap().restored.unwrap().slot, 2);
+    }
+}
+
+#[test]
+fn a_torn_slot_ends_the_attempt_and_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let mut claimed = claim(&store, 1).unwrap();
+    *store.crash.lock().unwrap() = Some(Crash::Torn);
+    assert_eq!(claimed.log.publish(cut(Epoch(1)), 0).unwrap_err().kind(), ErrorKind::Store);
+    let refused = claim(&store, 2).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Checkpoint);
+    assert!(refused.message().contains("slot 2") && refused.message().contains("half-written"), "{refused}");
+}
+
+#[test]
+fn attempts_that_start_at_once_claim_different_slots_and_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(folder.path()));
+    let start = |attempt: u128| {
+        let mut claimed = claim(&store, attempt).unwrap();
+        let published = claimed.log.publish(cut(claimed.next_epoch), 0).unwrap();
+        (claimed.log.attempt(), matches!(published, Publication::Published(_)))
+    };
+    let mut started: Vec<(u64, bool)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=8).map(|attempt| scope.spawn(move || start(attempt))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    started.sort_unstable();
+    assert!(started.windows(2).all(|pair| pair[0].0 < pair[1].0), "{started:?}");
+    assert!(started.last().unwrap().1, "nobody came after the last one");
+    let manifests = survey(&*store)
+        .unwrap()
+        .into_iter()
+        .filter(|found| matches!(&found.status, SlotStatus::Ok(slot) if matches!(**slot, Slot::Manifest(_))));
+    // One that was published and overtaken at the same moment is not told so; its successor settles it.
+    assert!(manifests.count() >= started.iter().filter(|(_, published)| *published).count());
 }

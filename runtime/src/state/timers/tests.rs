@@ -1,6 +1,7 @@
 use super::*;
 use crate::ErrorKind;
 use crate::id::{KEY_GROUPS, groups_of_worker};
+use crate::state::SnapshotKind;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -51,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => timer().prop_map(Step::Delete),
         2 => (domain(), time()).prop_map(|(domain, now)| Step::Pop(domain, now)),
         1 => Just(Step::Begin),
-        2 => (1..50_usize).prop_map(Step::Slice),
+        2 => (1..200_usize).prop_map(Step::Slice),
     ]
 }
 
@@ -82,7 +83,7 @@ proptest! {
                     prop_assert_eq!(popped, pop(&mut model, domain, now));
                 }
                 Step::Begin => {
-                    store.begin_snapshot();
+                    store.begin_snapshot(SnapshotKind::Full);
                     running = Some(model.clone());
                 }
                 Step::Slice(slots) => {
@@ -110,7 +111,7 @@ fn timers_move_with_their_keys() {
         let key = format!("{}", n % 100);
         whole.set(TimeDomain::Event, Timestamp::from_millis(n), key.frozen_hash(), &key);
     }
-    whole.begin_snapshot();
+    whole.begin_snapshot(SnapshotKind::Full);
     while !whole.snapshot_slice(100) {}
     let mut bytes = whole.take_snapshot().unwrap().bytes;
     let mut found = Vec::new();

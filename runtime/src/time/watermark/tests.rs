@@ -122,7 +122,8 @@ proptest! {
                 prop_assert!(held_back.is_none_or(|least| watermark <= least));
                 last = watermark;
             }
-            prop_assert!(!(progress.active && !idle) && !(progress.idle && idle));
+            prop_assert!(!progress.active || idle);
+            prop_assert!(!progress.idle || !idle);
             idle = (idle || progress.idle) && !progress.active;
             prop_assert_eq!((idle, last), (inputs.is_idle(), inputs.current()));
         }
