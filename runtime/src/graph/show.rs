@@ -9,7 +9,8 @@ use std::fmt::Write;
 
 /// A form in which a graph can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+#[non_exhaustive]
+pub enum GraphFormat {
     /// A tree of lines, for a terminal.
     Text,
     /// The language of Graphviz.
@@ -19,11 +20,11 @@ pub(crate) enum Form {
 }
 
 /// Shows a graph as it runs on so many workers.
-pub(crate) fn show(graph: &Graph, workers: usize, form: Form) -> String {
-    match form {
-        Form::Text => Tree::new(graph).text(workers),
-        Form::Dot => dot(graph, workers),
-        Form::Mermaid => mermaid(graph, workers),
+pub(crate) fn show(graph: &Graph, workers: usize, format: GraphFormat) -> String {
+    match format {
+        GraphFormat::Text => Tree::new(graph).text(workers),
+        GraphFormat::Dot => dot(graph, workers),
+        GraphFormat::Mermaid => mermaid(graph, workers),
     }
 }
 
