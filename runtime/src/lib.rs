@@ -1,6 +1,7 @@
 //! Exactly-once stream processing as a library.
 
 pub mod api;
+pub mod connectors;
 pub mod control;
 mod error;
 mod id;
