@@ -5,6 +5,8 @@ pub mod connectors;
 pub mod control;
 mod error;
 mod id;
+#[doc(hidden)]
+pub mod testing;
 mod time;
 
 pub use api::batch::{BATCH_RECORDS, Batch};

@@ -14,15 +14,30 @@
 //! to resume a dead process's transaction: its `init_transactions` aborts it. So a committable names
 //! the transaction, and recovery ends it over the wire before any producer is created.
 
+mod committable;
+mod fate;
 mod log;
 mod notice;
+mod participant;
+mod pool;
 mod position;
+mod producer;
 mod raw;
 mod reader;
+mod recover;
 mod settings;
+mod sink;
 mod source;
 mod start;
+mod tally;
+#[doc(hidden)]
+pub mod wire;
+mod writer;
 
+pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
+pub use participant::KafkaParticipant;
 pub use reader::KafkaReader;
 pub use settings::Security;
+pub use sink::KafkaSink;
 pub use source::{KafkaSource, StartAt};
+pub use writer::KafkaWriter;

@@ -67,10 +67,6 @@ impl<C: ConsumerContext> BatchConsumer<C> {
         Self { messages, queue, logs, consumer }
     }
 
-    pub fn consumer(&self) -> &BaseConsumer<C> {
-        &self.consumer
-    }
-
     /// Fetches more messages once all were popped, without waiting. Returns how many there are.
     pub fn fill(&mut self) -> usize {
         if self.messages.next == self.messages.end {

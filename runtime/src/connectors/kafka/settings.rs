@@ -79,7 +79,8 @@ pub enum Security {
 
 /// The same brokers always give the same text: it names what sinks share, and sits in checkpoints.
 fn normalise_brokers(brokers: &str) -> String {
-    let mut list: Vec<String> = brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty()).map(with_port).collect();
+    let mut list: Vec<String> =
+        brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty()).map(with_port).collect();
     list.sort_unstable();
     list.dedup();
     list.join(",")

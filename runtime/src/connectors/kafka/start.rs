@@ -94,7 +94,8 @@ pub(super) fn open<F: Format>(
 
 fn create(config: &ClientConfig) -> Result<BaseConsumer<Context>> {
     config.create_with_context(Context::default()).map_err(|error| {
-        Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka source; see .set(..)").caused_by(error)
+        Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka source; see .set(..)")
+            .caused_by(error)
     })
 }
 
@@ -117,7 +118,10 @@ fn partitions(consumer: &BaseConsumer<Context>, topic: &str, brokers: &str) -> R
         )),
         (_, error) => {
             let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            Err(Error::new(ErrorKind::Source, format!("the topic {topic} does not exist{why}: create it, or fix its name")))
+            Err(Error::new(
+                ErrorKind::Source,
+                format!("the topic {topic} does not exist{why}: create it, or fix its name"),
+            ))
         }
     }
 }

@@ -1,0 +1,3 @@
+//! What the project's own tests need and users never do.
+
+pub mod permit;
