@@ -1,0 +1,3 @@
+//! Behaviour across crates: macros, runtime and connectors together.
+
+mod house;
