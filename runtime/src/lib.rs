@@ -32,6 +32,8 @@ pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
 pub use cli::main;
+#[cfg(feature = "kafka")]
+pub use connectors::kafka;
 pub use connectors::{file, format, memory};
 pub use error::{Error, ErrorKind, Result};
 pub use flow::{Flow, Keyed, Pipeline, Stream};

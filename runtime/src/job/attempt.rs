@@ -21,6 +21,7 @@ use crate::data::report::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::{Graph, NodeKind};
 use crate::id::Epoch;
+use crate::metrics::NodeMetrics;
 use crate::progress::{CheckpointStats, Outcome};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ struct Start {
 impl Runner {
     /// Runs one attempt to its end.
     pub(super) fn attempt(&mut self) -> Result<Outcome> {
+        self.metrics.iter().for_each(NodeMetrics::forget_lag);
         let (store, start) = self.claim()?;
         let epoch = start.claimed.next_epoch;
         let attempt = Attempt {

@@ -1,7 +1,7 @@
 //! The participants of the two-phase commit, each on a thread of its own, where calls may block.
 
 use super::Event;
-use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
+use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
 use crate::data::build::{BuildNode, erased_bug};

@@ -2,5 +2,7 @@
 
 pub mod conformance;
 mod operator;
+#[doc(hidden)]
+pub mod permit;
 
 pub use operator::{OperatorHarness, Snapshot};
