@@ -1,5 +1,6 @@
-//! Behaviour across crates: macros, runtime and connectors together.
+//! Behaviour across crates: macros, runtime and connectors together, and the rules of the house.
 
+mod house;
 mod macros_forms;
 mod macros_methods;
 mod macros_names;
