@@ -1,1 +1,8 @@
-fn main() {}
+//! The Kafka connector on a real broker: see `staunch_tests::kafka` for what it needs.
+
+mod atleast;
+mod dead;
+mod fate;
+mod sink;
+mod source;
+mod support;
