@@ -3,6 +3,8 @@
 mod atleast;
 mod dead;
 mod fate;
+mod kills;
+mod measure;
 mod sink;
 mod source;
 mod support;
