@@ -37,12 +37,17 @@ impl Broker {
     pub fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            remove_leftovers();
+        }
         let directory = cache().join(format!("broker-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("the target directory can be written");
         let (port, controller) = (free_port(), free_port());
         fs::write(directory.join("server.properties"), properties(&directory, port, controller)).expect("properties");
-        let format = java(&["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"]);
-        let formatted = Command::new(&format[0]).args(&format[1..]).current_dir(&directory).output().expect("java runs");
+        let format =
+            java(&["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"]);
+        let formatted =
+            Command::new(&format[0]).args(&format[1..]).current_dir(&directory).output().expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let address = format!("127.0.0.1:{port}");
         let broker = Self { directory, port, address, running: Mutex::new(None) };
@@ -98,6 +103,20 @@ impl Drop for Broker {
         self.kill();
         // Left where it is if it cannot be removed: `cargo clean` does.
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The data of brokers whose test processes are gone: a static is not dropped when a process ends.
+fn remove_leftovers() {
+    let is_over = |name: &str| {
+        let pid = name.strip_prefix("broker-").and_then(|rest| rest.split('-').next());
+        pid.is_some_and(|pid| Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists())
+    };
+    for entry in fs::read_dir(cache()).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_over) {
+            // Another test process may be doing the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

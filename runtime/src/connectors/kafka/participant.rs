@@ -145,7 +145,8 @@ impl KafkaParticipant {
             pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
         }
         if let (Some(cluster), false) = (&mut self.cluster, self.topic_ids.contains_key(topic)) {
-            self.topic_ids.insert(topic.to_owned(), cluster.topic_id(topic, ANSWER_WITHIN)?);
+            let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
+            self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
         }
         let number = self.writers.len();
         self.writers.push(WriterInfo { sink: context.id.to_owned(), worker: context.worker, topic: topic.to_owned() });
@@ -233,24 +234,25 @@ fn in_time(deadline: Instant) -> Result<()> {
 }
 
 /// The description names an id, not a transaction: somebody may have taken the id over after our last
-/// record. The batch at our first offset tells whose it is; without this check, records were lost.
+/// record. The batch at our first offset tells whose it is; without this check, records were lost. One
+/// partition is enough, as all records of a transaction come from one session.
 fn prove_ours(cluster: &mut Cluster, committable: &KafkaCommittable, described: &Described) -> Result<()> {
-    for range in &committable.partitions {
-        let peek = cluster.peek(&range.topic, range.partition, range.first, false, ANSWER_WITHIN)?;
-        let ours = peek.batch.is_some_and(|batch| {
-            let same = batch.producer_id == described.producer.id && batch.producer_epoch == described.producer.epoch;
-            same && !batch.control && batch.first <= range.first
-        });
-        if !ours {
-            let message = format!(
-                "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
-                 running twice?",
-                committable.transactional_id, described.producer.id, described.producer.epoch
-            );
-            return Err(Error::new(ErrorKind::Sink, message));
-        }
+    let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
+    let range = committable.partitions.first().ok_or_else(missing)?;
+    let peek = cluster.peek(&range.topic, range.partition, range.first, false, ANSWER_WITHIN)?;
+    let ours = peek.batch.is_some_and(|batch| {
+        let same = batch.producer_id == described.producer.id && batch.producer_epoch == described.producer.epoch;
+        same && !batch.control && batch.first <= range.first
+    });
+    if ours {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
+         running twice?",
+        committable.transactional_id, described.producer.id, described.producer.epoch
+    );
+    Err(Error::new(ErrorKind::Sink, message))
 }
 
 impl TwoPhaseCommit for KafkaParticipant {
@@ -289,14 +291,14 @@ impl TwoPhaseCommit for KafkaParticipant {
         let live = self.prepared.remove(&committable.epoch);
         let clean = live.as_ref().map(|outlet| outlet.commit(Instant::now() + COMMIT_WITHIN));
         match clean {
-            Some(Ok(())) => pool.committed(committable.epoch, live),
+            Some(Ok(())) => pool.committed(permit.epoch(), live),
             unclean => {
                 if let Some(Err(error)) = unclean {
                     tracing::warn!(target: "staunch::kafka", epoch = %committable.epoch, "commit: {error}; asking for its fate");
                 }
                 // The producer is not used again: a delayed request of it could end a later transaction.
                 recover::settle(self, &KafkaCommittable::from_bytes(&committable.bytes)?)?;
-                pool.committed(committable.epoch, None);
+                pool.committed(permit.epoch(), None);
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ struct State {
     deferred: BTreeMap<Epoch, Vec<Deferred>>,
     /// The last epoch all of whose records were acknowledged.
     prepared: Option<Epoch>,
-    /// Committed, and still listed in the newest manifest.
+    /// Committed, with the newest manifest that lists it.
     cooling: Vec<(Epoch, Arc<Outlet>)>,
     /// May begin again.
     idle: Vec<Arc<Outlet>>,
@@ -225,16 +225,16 @@ impl Pool {
         state.prepared = state.prepared.max(Some(epoch));
     }
 
-    /// An epoch is committed, and so its manifest is durable: what earlier manifests list is free.
-    /// The epoch's own producer, if it is still good, has to wait for the next one.
-    pub fn committed(&self, epoch: Epoch, outlet: Option<Arc<Outlet>>) {
+    /// What the manifest of this epoch lists is being committed, so it is durable: what only earlier
+    /// manifests list is free. The committed producer, if it is still good, waits for a later one.
+    pub fn committed(&self, manifest: Epoch, outlet: Option<Arc<Outlet>>) {
         let mut state = self.state();
         state.listed.clear();
         let cooling = std::mem::take(&mut state.cooling);
-        let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(committed, _)| *committed < epoch);
+        let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(listed_in, _)| *listed_in < manifest);
         state.idle.extend(earlier.into_iter().map(|(_, outlet)| outlet));
         state.cooling = same;
-        state.cooling.extend(outlet.map(|outlet| (epoch, outlet)));
+        state.cooling.extend(outlet.map(|outlet| (manifest, outlet)));
         drop(state);
         self.changed.notify_all();
     }

@@ -73,12 +73,7 @@ pub(super) struct Outlet {
 
 impl Outlet {
     /// Creates the producer; with an id, also takes the id over, which aborts what it had open.
-    pub fn open(
-        config: &ClientConfig,
-        id: String,
-        poller: &Poller,
-        deadline: Instant,
-    ) -> Result<Arc<Self>> {
+    pub fn open(config: &ClientConfig, id: String, poller: &Poller, deadline: Instant) -> Result<Arc<Self>> {
         let mut config = config.clone();
         if !id.is_empty() {
             config.set("transactional.id", &id);

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// How long a transaction may stay undecided: a broker that was killed needs some seconds to know its
 /// last stable offset again, and a foreign transaction before ours may hold it back.
 const DECIDED_WITHIN: Duration = Duration::from_secs(20);
+/// How long a topic may be unknown to a broker that has just started.
+const EXISTS_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take until an open transaction is committed.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(60);
 /// The pause before the same question is asked again.
@@ -102,8 +104,8 @@ fn ask(cluster: &mut Cluster, ours: &KafkaCommittable) -> Result<Fate> {
         let mut fates = vec![fate];
         let mut may_change = false;
         for range in &ours.partitions {
-            if cluster.topic_id(&range.topic, ANSWER_WITHIN)? != range.topic_id {
-                fates.push(Fate::Unknown(format!("the topic {} was deleted and created again", range.topic)));
+            if cluster.topic_id(&range.topic, EXISTS_WITHIN)?.as_ref() != Some(&range.topic_id) {
+                fates.push(Fate::Unknown(format!("the topic {} was deleted since", range.topic)));
                 continue;
             }
             let peek = cluster.peek(&range.topic, range.partition, range.first, true, ANSWER_WITHIN)?;

@@ -47,11 +47,12 @@ impl Cluster {
         self.runtime.block_on(self.network.cluster_id(Instant::now() + within))
     }
 
-    /// A topic's id: another one for each topic that ever had the name.
+    /// A topic's id, another one for each topic that ever had the name; `None` if all the time there was
+    /// no such topic.
     ///
     /// # Errors
-    /// `Sink` when no broker answers in time, or the topic does not exist.
-    pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<String> {
+    /// `Sink` when no broker answers in time.
+    pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<Option<String>> {
         self.runtime.block_on(self.network.topic_id(topic, Instant::now() + within))
     }
 

@@ -21,6 +21,9 @@ type Address = (String, u16);
 /// The pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// UNKNOWN_TOPIC_OR_PARTITION.
+const UNKNOWN_TOPIC: i16 = 3;
+
 pub(super) struct Network {
     bootstrap: Vec<Address>,
     security: Security,
@@ -155,12 +158,15 @@ impl Network {
         .await
     }
 
-    pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<String> {
+    pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<Option<String>> {
         self.until(deadline, &format!("asking for the topic {topic}"), async |network| {
             let metadata = network.metadata(Some(topic), deadline).await?;
-            match metadata.topics.first() {
-                Some(found) if found.error_code == 0 => Ok(found.topic_id.to_string()),
-                found => Err(trouble(found.map_or(0, |found| found.error_code), topic)),
+            let Some(found) = metadata.topics.first() else { return Err(trouble(0, topic)) };
+            match found.error_code {
+                0 => Ok(Some(found.topic_id.to_string())),
+                // A broker that has just started knows no topics yet: only the last answer counts.
+                UNKNOWN_TOPIC if Instant::now() + 2 * PAUSE >= deadline => Ok(None),
+                code => Err(trouble(code, topic)),
             }
         })
         .await
