@@ -228,33 +228,33 @@ macro_rules! __row {
 #[macro_export]
 macro_rules! __harness {
     (
-        [$($generics:tt)*] [$($bounds:tt)*] [$vis:vis] $harness:ty, $operator:ty, $key:ty;
+        [$($generics:tt)*] [$($bounds:tt)*] $harness:ty, $operator:ty, $key:ty;
         $($input:literal: $record:ty => $push:ident $push_at:ident;)*
     ) => {
         impl $($generics)* $harness $($bounds)* {
             $(
                 /// Processes a record without event time.
-                $vis fn $push(&mut self, record: impl ::core::convert::Into<$record>) -> &mut Self {
+                pub fn $push(&mut self, record: impl ::core::convert::Into<$record>) -> &mut Self {
                     self.0.push::<$input>(record.into());
                     self
                 }
                 /// Processes a record with this event time.
-                $vis fn $push_at(&mut self, time: $crate::Timestamp, record: impl ::core::convert::Into<$record>) -> &mut Self {
+                pub fn $push_at(&mut self, time: $crate::Timestamp, record: impl ::core::convert::Into<$record>) -> &mut Self {
                     self.0.push_at::<$input>(time, record.into());
                     self
                 }
             )*
             /// A harness like this one that starts from a snapshot, as after a crash.
             #[must_use]
-            $vis fn restore(self, snapshot: &$crate::testing::Snapshot<$operator>) -> Self {
+            pub fn restore(self, snapshot: &$crate::testing::Snapshot<$operator>) -> Self {
                 Self(self.0.restore(snapshot))
             }
             /// As `restore`, with an error where the bytes are not a snapshot of this operator.
-            $vis fn try_restore(self, snapshot: &$crate::testing::Snapshot<$operator>) -> $crate::Result<Self> {
+            pub fn try_restore(self, snapshot: &$crate::testing::Snapshot<$operator>) -> $crate::Result<Self> {
                 self.0.try_restore(snapshot).map(Self)
             }
             /// A harness that holds what worker `worker` of `workers` would.
-            $vis fn restore_share(
+            pub fn restore_share(
                 self,
                 snapshots: &[$crate::testing::Snapshot<$operator>],
                 worker: usize,

@@ -90,7 +90,7 @@ struct Pair<L, R> {
 }
 
 #[operator]
-impl<L: State, R: State> Pair<L, R> {
+impl<L: State + Default, R: State + Default> Pair<L, R> {
     #[input]
     fn left(&mut self, left: L) -> Option<(L, R)> {
         self.left = Some(left);
