@@ -236,6 +236,24 @@ fn nothing_is_committed_without_its_permit() {
 }
 
 #[test]
+fn one_cluster_has_one_list_of_brokers() {
+    let client = kafka!();
+    let lineage = client.name("lineage");
+    let open = |brokers: &str, attempt| {
+        let sink = KafkaSink::<Text>::topic(brokers, "any");
+        let participant = sink.participant("x");
+        let (lineage, epoch) = (lineage.as_str(), Epoch(1));
+        sink.open(&SinkContext { participant: &participant, job: "tests", lineage, attempt, epoch, workers: 1 })
+    };
+    let twice = format!("{},localhost:1", client.brokers());
+    open(client.brokers(), 1).unwrap();
+    open(client.brokers(), 1).unwrap();
+    let error = open(&twice, 1).err().unwrap();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("same list of brokers"), "{error}");
+    open(&twice, 2).unwrap();
+}
+
+#[test]
 fn what_cannot_work_is_said_when_the_sink_opens() {
     let client = kafka!();
     let open = |sink: KafkaSink<Text>| {
