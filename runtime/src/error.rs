@@ -49,7 +49,9 @@ impl ErrorKind {
 }
 
 /// An error with its [kind](ErrorKind), a message that says what to do next, and its cause.
-#[derive(Debug)]
+///
+/// `Debug` prints what `Display` prints, so that `fn main() -> staunch::Result<()>` and `unwrap` tell
+/// people what happened rather than how it is kept.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -95,14 +97,34 @@ impl fmt::Display for Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             write!(f, ": {error}")?;
-            cause = error.source();
+            // One of ours has just told its own causes.
+            cause = if error.is::<Self>() { None } else { error.source() };
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_reads_like_display_and_names_all_causes_once() {
+        let inner = Error::new(ErrorKind::Store, "disk").caused_by("full");
+        let error = Error::new(ErrorKind::Sink, "cannot write").caused_by(inner).at("sink `totals`");
+        assert_eq!(format!("{error:?}"), "sink `totals`: cannot write: disk: full");
+        assert_eq!(format!("{error}"), format!("{error:?}"));
     }
 }

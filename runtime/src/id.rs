@@ -34,6 +34,12 @@ pub fn key_group(hash: u64) -> u32 {
     (hash >> 49) as u32
 }
 
+/// The lowest hash of a key group.
+#[must_use]
+pub fn first_hash(group: u32) -> u64 {
+    u64::from(group) << 49
+}
+
 /// The worker that owns a key group, of `workers`. Ranges are contiguous and of nearly equal size.
 #[must_use]
 #[inline]

@@ -1,6 +1,7 @@
 //! What an operator can ask for while it processes a record or a timer.
 
 use super::metadata::{Metadata, Origin};
+use super::output::Failed;
 use crate::time::Timestamp;
 
 /// Which clock a timer goes by.
@@ -22,6 +23,7 @@ pub(crate) enum TimerRequest {
 /// The circumstances of the record or timer at hand, and what can be done for its key:
 /// `#[context] cx: &mut Context<'_>`.
 pub struct Context<'a> {
+    pub(crate) operator: &'a str,
     pub(crate) event_time: Timestamp,
     pub(crate) watermark: Timestamp,
     pub(crate) processing_time: Timestamp,
@@ -62,6 +64,12 @@ impl Context<'_> {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.metadata.map(|metadata| &metadata.origin)
+    }
+
+    /// An error of this operator as a record of its stream of failures, with the record's origin.
+    pub fn failed<E>(&self, error: E) -> Failed<E> {
+        let (operator, origin) = (self.operator.to_owned(), self.origin().cloned());
+        Failed { error, operator, origin, time: self.event_time }
     }
 
     /// Sets an event-time timer for this key: the operator's `#[timer]` method is called once the

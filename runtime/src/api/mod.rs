@@ -12,3 +12,5 @@ pub mod output;
 pub mod sink;
 pub mod source;
 pub mod state;
+mod state_impls;
+pub mod state_opaque;

@@ -27,6 +27,17 @@ pub trait State: Clone + Send + 'static {
     /// # Errors
     /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) when the bytes are not an encoding of this type.
     fn decode(bytes: &mut &[u8]) -> Result<Self>;
+
+    /// Appends the encodings of many, one after the other: for lists of bytes, in one go.
+    #[doc(hidden)]
+    fn encode_all(items: &[Self], out: &mut Vec<u8>) {
+        items.iter().for_each(|item| item.encode(out));
+    }
+    /// Decodes what [`State::encode_all`] wrote.
+    #[doc(hidden)]
+    fn decode_all(count: usize, bytes: &mut &[u8]) -> Result<Vec<Self>> {
+        super::state_impls::decode_items(count, bytes)
+    }
 }
 
 /// The shape of a state type, as recorded in checkpoints.

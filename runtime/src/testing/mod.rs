@@ -1,3 +1,8 @@
-//! What the project's own tests need and users never do.
+//! Tools for tests: of a user's operators, and of sinks that others write.
 
+pub mod conformance;
+mod operator;
+#[doc(hidden)]
 pub mod permit;
+
+pub use operator::{OperatorHarness, Snapshot};

@@ -1,0 +1,92 @@
+//! `harness`: the operator alone, in a test.
+//!
+//! The type that is generated adds a typed `push` for each input to the runtime's harness; the
+//! runtime's macro of the same name writes its methods.
+
+use super::operator::Parts;
+use super::wiring::visibility;
+use super::{KeyType, ident};
+use crate::paths::{BorrowedKey, Clone, ComputedKey, Fn, HarnessMacro, Key, NoKey, OperatorHarness, Send, Sync};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::Ident;
+
+/// `harness` and, where keys can be computed, `harness_with`, and the type that they return.
+pub fn harness(parts: &Parts<'_>) -> TokenStream {
+    let (this, key, vis) = (&parts.this, &parts.key, visibility(parts.operator));
+    let key_type = &key.ty;
+    let with_key = key.add_to(&parts.generics);
+    let (all_generics, harness_types, bounds) = with_key.split_for_impl();
+    let (generics, ..) = parts.generics.split_for_impl();
+    let pushes = pushes(parts);
+    let made_by = if key.keyed { keyed(parts, &quote!(__Harness #harness_types)) } else { unkeyed(parts) };
+    quote! {
+        impl #generics #this #bounds { #made_by }
+        #vis struct __Harness #with_key (#OperatorHarness<#this, #key_type>) #bounds;
+        #HarnessMacro! { [#all_generics] [#bounds] __Harness #harness_types, #this, #key_type; #pushes }
+    }
+}
+
+fn names(parts: &Parts<'_>) -> Vec<Ident> {
+    parts.input_names().iter().map(|name| ident(name, "input")).collect()
+}
+
+/// `0: String => push push_at;`
+fn pushes(parts: &Parts<'_>) -> TokenStream {
+    let single = parts.operator.inputs().count() == 1;
+    let one = |(number, (function, name)): (usize, (_, String))| {
+        let record = Parts::record(function);
+        let (push, push_at) = if single {
+            (format_ident!("push"), format_ident!("push_at"))
+        } else {
+            (format_ident!("push_{name}"), format_ident!("push_{name}_at"))
+        };
+        quote!(#number: #record => #push #push_at;)
+    };
+    parts.operator.inputs().zip(parts.input_names()).enumerate().map(one).collect()
+}
+
+fn unkeyed(parts: &Parts<'_>) -> TokenStream {
+    let numbers = 0..parts.operator.inputs().count();
+    let vis = visibility(parts.operator);
+    let (_, types, _) = parts.generics.split_for_impl();
+    let no_key = NoKey;
+    quote! {
+        /// Runs the operator alone, in a test.
+        #[must_use]
+        #vis fn harness() -> __Harness #types {
+            __Harness(#OperatorHarness::new()#(.input::<#numbers, _>(#no_key()))*)
+        }
+    }
+}
+
+fn keyed(parts: &Parts<'_>, harness: &TokenStream) -> TokenStream {
+    let vis = visibility(parts.operator);
+    let (names, numbers) = (names(parts), 0..parts.operator.inputs().count());
+    let numbers: Vec<usize> = numbers.collect();
+    let types: Vec<_> = numbers.iter().map(|number| format_ident!("__F{number}")).collect();
+    let records: Vec<_> = parts.operator.inputs().map(Parts::record).collect();
+    let KeyType { ty: key, param, sized, .. } = &parts.key;
+    let param = param.iter().collect::<Vec<_>>();
+    let (function, borrowed_key, computed_key) = (Fn, BorrowedKey, ComputedKey);
+    let bounds = quote!(#Clone + #Send + #Sync + 'static);
+    let computed = sized.then(|| {
+        // A computed key is a value, so its type has a size.
+        let param = parts.key.param.iter().map(|_| quote!(__K: #Key));
+        quote! {
+            /// Runs the operator alone, in a test; the keys are computed from the records.
+            #[must_use]
+            #vis fn harness_with<#(#param,)* #(#types: #function(&#records) -> #key + #bounds),*>(#(#names: #types),*) -> #harness {
+                __Harness(#OperatorHarness::new()#(.input::<#numbers, _>(#computed_key(#names)))*)
+            }
+        }
+    });
+    quote! {
+        /// Runs the operator alone, in a test; the keys are borrowed from the records.
+        #[must_use]
+        #vis fn harness<#(#param,)* #(#types: #function(&#records) -> &#key + #bounds),*>(#(#names: #types),*) -> #harness {
+            __Harness(#OperatorHarness::new()#(.input::<#numbers, _>(#borrowed_key(#names)))*)
+        }
+        #computed
+    }
+}

@@ -1,0 +1,27 @@
+//! The clock: the one place that reads time, so that everything else can be given it.
+
+use crate::time::Timestamp;
+use std::time::{Duration, SystemTime};
+
+/// Tells the processing time.
+pub(crate) trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Blocks this thread.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub(crate) fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}

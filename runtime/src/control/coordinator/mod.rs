@@ -1,0 +1,343 @@
+//! The coordinator: decides when a checkpoint begins, what it still waits for, and what may be
+//! committed. A pure state machine.
+//!
+//! ```text
+//! Idle -> Collecting (reports, shares, prepares) -> Publishing -> Committing -> Idle
+//!                         any failure or timeout -> Done, and the attempt restarts
+//! ```
+//!
+//! One checkpoint is in flight until it is settled, so epoch N+1 can never commit before N. Commits
+//! are asked for in one place, with a permit in hand. Must not know threads, channels, stores or
+//! clocks: `now_ms` is passed in, and rises.
+
+mod collecting;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use super::log::Publication;
+use super::manifest::{CheckpointKind, Cut};
+use super::message::{Effect, Finish, Input, Settings, Settled, Topology};
+use super::permit::CommitPermit;
+use crate::api::sink::Share;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Epoch;
+use collecting::{Accepted, Collecting};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The coordinator of one attempt.
+#[derive(Debug)]
+pub(crate) struct Coordinator {
+    topology: Topology,
+    settings: Settings,
+    next_epoch: Epoch,
+    next_trigger_ms: Option<u64>,
+    phase: Phase,
+    /// Sources that have ended, as (number in the topology, worker).
+    ended: BTreeSet<(usize, usize)>,
+    suspend: bool,
+    asked: Option<CheckpointKind>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Collecting(Flight, Collecting),
+    Publishing(Flight, Pending),
+    Committing(Flight, BTreeSet<String>),
+    Done,
+}
+
+/// The checkpoint in flight.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    epoch: Epoch,
+    kind: CheckpointKind,
+    triggered_ms: u64,
+    state_bytes: u64,
+}
+
+/// What is committed once the manifest is durable.
+type Pending = Vec<crate::api::sink::Committable>;
+
+impl Coordinator {
+    /// A coordinator whose first checkpoint will be `first_epoch`.
+    pub(crate) fn new(topology: Topology, settings: Settings, first_epoch: Epoch, now_ms: u64) -> Self {
+        let next_trigger_ms = settings.interval_ms.map(|interval_ms| now_ms.saturating_add(interval_ms));
+        Self {
+            topology,
+            settings,
+            next_epoch: first_epoch,
+            next_trigger_ms,
+            phase: Phase::Idle,
+            ended: BTreeSet::new(),
+            suspend: false,
+            asked: None,
+        }
+    }
+
+    /// When a [`Input::Tick`] is needed at the latest; `None`: not before something else happens.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Idle => self.next_trigger_ms,
+            Phase::Done => None,
+            _ => self.flight().map(|flight| flight.triggered_ms.saturating_add(self.settings.timeout_ms)),
+        }
+    }
+
+    /// Takes in what happened, and says what to do, in order. After a [`Effect::Finish`] or
+    /// [`Effect::Fail`] it does nothing more.
+    pub(crate) fn step(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Done) {
+            return;
+        }
+        let outcome = self.handle(now_ms, input, effects).and_then(|()| self.check_timeout(now_ms));
+        match outcome.and_then(|()| self.trigger_if_due(now_ms, effects)) {
+            Ok(()) => {}
+            Err(error) => {
+                self.phase = Phase::Done;
+                effects.push(Effect::Fail(error));
+            }
+        }
+    }
+
+    fn handle(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) -> Result<()> {
+        match input {
+            Input::Tick => Ok(()),
+            Input::Suspend => {
+                self.suspend = true;
+                Ok(())
+            }
+            Input::TriggerNow { savepoint } => {
+                let kind = if savepoint { CheckpointKind::Savepoint } else { CheckpointKind::Checkpoint };
+                // A savepoint asked for is not forgotten over a checkpoint asked for.
+                self.asked = Some(self.asked.filter(|asked| *asked == CheckpointKind::Savepoint).unwrap_or(kind));
+                Ok(())
+            }
+            Input::SourceEnded { worker, source } => self.source_ended(worker, &source),
+            Input::SourceReported { worker, source, epoch, splits, finished } => {
+                if finished {
+                    self.source_ended(worker, &source)?;
+                }
+                self.collect(epoch, effects, |topology, collecting| {
+                    collecting.source(topology, worker, &source, splits, finished)
+                })
+            }
+            Input::StateReported { worker, operator, epoch, watermark, parts } => {
+                self.collect(epoch, effects, |topology, collecting| {
+                    collecting.state(topology, worker, &operator, watermark, parts)
+                })
+            }
+            Input::Sealed { epoch, share } => self.sealed(epoch, share, effects),
+            Input::Prepared { participant, epoch, result } => {
+                let result =
+                    result.map_err(|error| error.at(format_args!("`{participant}` preparing checkpoint {epoch}")))?;
+                self.collect(epoch, effects, |_, collecting| collecting.prepared(&participant, result))
+            }
+            Input::Published { epoch, result } => match result? {
+                Publication::Superseded(error) => Err(error),
+                Publication::Published(permit) => self.published(now_ms, epoch, permit, effects),
+            },
+            Input::Committed { participant, epoch, result } => {
+                result.map_err(|error| error.at(format_args!("`{participant}` committing checkpoint {epoch}")))?;
+                self.committed(now_ms, &participant, epoch, effects)
+            }
+            Input::Failed(error) => Err(error),
+        }
+    }
+
+    fn source_ended(&mut self, worker: usize, source: &str) -> Result<()> {
+        let number = self.topology.sources.iter().position(|id| id == source);
+        match number.filter(|_| worker < self.topology.workers) {
+            Some(number) => {
+                self.ended.insert((number, worker));
+                Ok(())
+            }
+            None => Err(unknown("source", source, worker)),
+        }
+    }
+
+    /// Hands something to the checkpoint that is being collected, and publishes when it was the last.
+    fn collect(
+        &mut self,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+        add: impl FnOnce(&Topology, &mut Collecting) -> Result<Accepted>,
+    ) -> Result<()> {
+        if epoch >= self.next_epoch {
+            return Err(internal(format!("a report of checkpoint {epoch}, which has not begun")));
+        }
+        let Phase::Collecting(flight, collecting) = &mut self.phase else { return Ok(()) };
+        // What comes late, or again, changes nothing.
+        if flight.epoch != epoch || add(&self.topology, collecting)? == Accepted::Duplicate {
+            return Ok(());
+        }
+        self.publish_if_complete(effects)
+    }
+
+    fn sealed(&mut self, epoch: Epoch, share: Share, effects: &mut Vec<Effect>) -> Result<()> {
+        let mut prepare = None;
+        self.collect(epoch, effects, |topology, collecting| {
+            let accepted = collecting.sealed(topology, share)?;
+            prepare = collecting.take_ready(topology);
+            Ok(accepted)
+        })?;
+        if let Some((participant, shares)) = prepare {
+            effects.push(Effect::Prepare { participant, epoch, shares });
+        }
+        Ok(())
+    }
+
+    fn publish_if_complete(&mut self, effects: &mut Vec<Effect>) -> Result<()> {
+        let Phase::Collecting(flight, collecting) = &mut self.phase else { return Ok(()) };
+        if !collecting.is_complete(&self.topology) {
+            return Ok(());
+        }
+        let (sources, operators, committables) =
+            std::mem::take(collecting).into_content(&self.topology, flight.epoch)?;
+        let cut = Cut {
+            epoch: flight.epoch,
+            kind: flight.kind,
+            triggered_ms: flight.triggered_ms,
+            workers: self.topology.workers,
+            sources,
+            operators,
+            committables,
+        };
+        let flight = Flight { state_bytes: cut.state_bytes(), ..*flight };
+        self.phase = Phase::Publishing(flight, cut.committables.clone());
+        effects.push(Effect::Publish(cut));
+        Ok(())
+    }
+
+    /// The only place that asks for commits.
+    fn published(&mut self, now_ms: u64, epoch: Epoch, permit: CommitPermit, effects: &mut Vec<Effect>) -> Result<()> {
+        let Phase::Publishing(flight, pending) = &mut self.phase else { return Ok(()) };
+        if flight.epoch != epoch {
+            return Ok(());
+        }
+        if permit.epoch() != epoch {
+            return Err(internal(format!("the permit of checkpoint {} came for checkpoint {epoch}", permit.epoch())));
+        }
+        let permit = Arc::new(permit);
+        let pending = std::mem::take(pending);
+        let waiting = pending.iter().map(|committable| committable.participant.clone()).collect();
+        effects
+            .extend(pending.into_iter().map(|committable| Effect::Commit { committable, permit: Arc::clone(&permit) }));
+        self.phase = Phase::Committing(*flight, waiting);
+        self.settle_if_committed(now_ms, effects);
+        Ok(())
+    }
+
+    fn committed(&mut self, now_ms: u64, participant: &str, epoch: Epoch, effects: &mut Vec<Effect>) -> Result<()> {
+        if let Phase::Committing(flight, waiting) = &mut self.phase
+            && flight.epoch == epoch
+        {
+            waiting.remove(participant);
+            self.settle_if_committed(now_ms, effects);
+            return Ok(());
+        }
+        match &self.phase {
+            Phase::Collecting(flight, _) | Phase::Publishing(flight, _) if flight.epoch <= epoch => {
+                Err(internal(format!("`{participant}` committed checkpoint {epoch} before it was published")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn settle_if_committed(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Phase::Committing(flight, waiting) = &self.phase else { return };
+        if !waiting.is_empty() {
+            return;
+        }
+        let Flight { epoch, kind, triggered_ms, state_bytes } = *flight;
+        let duration_ms = now_ms.saturating_sub(triggered_ms);
+        effects.push(Effect::Settled(Settled { epoch, kind, duration_ms, state_bytes }));
+        let finish = match kind {
+            CheckpointKind::Checkpoint | CheckpointKind::Savepoint => None,
+            CheckpointKind::Suspend => Some(Finish::Suspended),
+            CheckpointKind::End => Some(Finish::Ended),
+        };
+        if let Some(finish) = finish {
+            self.phase = Phase::Done;
+            effects.push(Effect::Finish(finish));
+            return;
+        }
+        self.phase = Phase::Idle;
+        let earliest_ms = now_ms.saturating_add(self.settings.pause_ms_min);
+        self.next_trigger_ms =
+            self.settings.interval_ms.map(|interval_ms| triggered_ms.saturating_add(interval_ms).max(earliest_ms));
+    }
+
+    fn trigger_if_due(&mut self, now_ms: u64, effects: &mut Vec<Effect>) -> Result<()> {
+        let Some(kind) = self.due(now_ms) else { return Ok(()) };
+        let epoch = self.next_epoch;
+        self.next_epoch = epoch.next();
+        // The checkpoint that begins serves whoever asked for one. A savepoint is one that is kept, so
+        // it is only served by itself.
+        self.asked = None;
+        self.phase =
+            Phase::Collecting(Flight { epoch, kind, triggered_ms: now_ms, state_bytes: 0 }, Collecting::default());
+        effects.push(Effect::Barrier { epoch, kind });
+        self.publish_if_complete(effects)
+    }
+
+    /// The kind of checkpoint that should begin now.
+    fn due(&self, now_ms: u64) -> Option<CheckpointKind> {
+        if !matches!(self.phase, Phase::Idle) {
+            return None;
+        }
+        if self.asked == Some(CheckpointKind::Savepoint) {
+            return self.asked;
+        }
+        if self.ended.len() == self.topology.sources.len() * self.topology.workers {
+            return Some(CheckpointKind::End);
+        }
+        if self.suspend {
+            return Some(CheckpointKind::Suspend);
+        }
+        let time_has_come = self.next_trigger_ms.is_some_and(|trigger_ms| trigger_ms <= now_ms);
+        self.asked.or(time_has_come.then_some(CheckpointKind::Checkpoint))
+    }
+
+    fn check_timeout(&self, now_ms: u64) -> Result<()> {
+        let Some(flight) = self.flight() else { return Ok(()) };
+        if now_ms.saturating_sub(flight.triggered_ms) < self.settings.timeout_ms {
+            return Ok(());
+        }
+        let missing = match &self.phase {
+            Phase::Collecting(_, collecting) => collecting.missing(&self.topology).join(", "),
+            Phase::Committing(_, waiting) => waiting
+                .iter()
+                .map(|participant| format!("the commit of `{participant}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            _ => "the checkpoint store to take the manifest".to_owned(),
+        };
+        Err(Error::new(
+            ErrorKind::Timeout,
+            format!(
+                "{} {} did not finish within {} ms: it waited for {missing}. Look for back-pressure there, or raise the \
+                 checkpoint timeout",
+                flight.kind, flight.epoch, self.settings.timeout_ms
+            ),
+        ))
+    }
+
+    fn flight(&self) -> Option<&Flight> {
+        match &self.phase {
+            Phase::Collecting(flight, _) | Phase::Publishing(flight, _) | Phase::Committing(flight, _) => Some(flight),
+            Phase::Idle | Phase::Done => None,
+        }
+    }
+}
+
+fn unknown(what: &str, id: &str, worker: usize) -> Error {
+    internal(format!("a report of {what} `{id}` on worker {worker}, which the plan does not have"))
+}
+
+fn internal(what: String) -> Error {
+    Error::new(ErrorKind::Internal, format!("the checkpoint coordinator got {what}; please report this"))
+}

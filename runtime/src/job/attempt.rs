@@ -1,0 +1,309 @@
+//! One attempt: claim the job, settle what earlier attempts left, build the workers, drive checkpoints
+//! until the end, the suspend, or the first failure.
+
+use super::links::{Links, connect};
+use super::participants::{Attempt, Opened, Writers};
+use super::storage::{StateTask, Storage};
+use super::teardown::Threads;
+use super::workers::{Workers, bells};
+use super::{Event, Positions, Runner, internal};
+use crate::api::sink::Share;
+use crate::clock::{Clock, SystemClock};
+use crate::control::coordinator::Coordinator;
+use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, RestoreFrom};
+use crate::control::manifest::StateLayout;
+use crate::control::message::{Effect, Finish, Input, OperatorSpec, Settings, SinkSpec, Topology};
+use crate::control::recovery::{Recovery, RestorePlan, decide};
+use crate::control::store::{CheckpointStore, LocalStore};
+use crate::data::build::{RestoredOperator, WorkerPlan};
+use crate::data::event::Barrier;
+use crate::data::report::Report;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::logical::{Graph, NodeKind};
+use crate::id::Epoch;
+use crate::metrics::NodeMetrics;
+use crate::progress::{CheckpointStats, Outcome};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// Reports that may wait for the driver. Workers that find it full wait; the driver always comes round.
+const EVENTS_MAX: usize = 4_096;
+/// How long the driver waits for an event before it looks at clock, observer and stop flag.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+fn now_ms() -> u64 {
+    SystemClock.now().as_millis().unsigned_abs()
+}
+
+/// The part of the graph that the coordinator sees.
+pub(super) fn topology(graph: &Graph, workers: usize) -> Topology {
+    let mut topology = Topology { workers, ..Topology::default() };
+    for node in &graph.nodes {
+        match (node.kind, &node.state, &node.participant) {
+            (NodeKind::Source, ..) => topology.sources.push(node.id.clone()),
+            (_, Some(state), _) => {
+                let layout =
+                    StateLayout::new(state.key.as_str(), state.schema.clone(), state.event_timers, state.processing_timers);
+                topology.operators.push(OperatorSpec { id: node.id.clone(), layout });
+            }
+            (_, _, Some(participant)) => {
+                topology.sinks.push(SinkSpec { id: node.id.clone(), participant: participant.clone() });
+            }
+            _ => {}
+        }
+    }
+    topology
+}
+
+/// What an attempt starts from.
+struct Start {
+    topology: Topology,
+    claimed: Claimed,
+    plan: Option<RestorePlan>,
+    finished: bool,
+}
+
+impl Runner {
+    /// Runs one attempt to its end.
+    pub(super) fn attempt(&mut self) -> Result<Outcome> {
+        self.metrics.iter().for_each(NodeMetrics::forget_lag);
+        let (store, start) = self.claim()?;
+        let epoch = start.claimed.next_epoch;
+        let attempt = Attempt {
+            job: &self.name,
+            lineage: &store.identity().lineage.to_string(),
+            attempt: start.claimed.log.attempt(),
+            epoch,
+            workers: self.settings.workers,
+        };
+        let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
+        let listed = start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
+        participants.recover(&listed, &start.claimed.permit)?;
+        if start.finished {
+            tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
+            return Ok(Outcome::Ended);
+        }
+        let (bells, wakers) = bells(self.settings.workers);
+        let writers = participants.writers(&self.wired.graph, &self.wired.builds, epoch, &wakers)?;
+        let links = connect(&self.wired, &wakers);
+        let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
+
+        let (events, heard) = sync_channel(EVENTS_MAX);
+        let storage = Storage::start(start.claimed.log, self.settings.workers, self.settings.checkpoint.retain, &events)?;
+        let participants = participants.start(&events)?;
+        let workers = Workers::spawn(plans, bells, &events)?;
+        let threads = Threads { workers, participants, storage };
+        let coordinator = Coordinator::new(start.topology, self.coordinator_settings(), epoch, now_ms());
+        let outcome = self.drive(&threads, coordinator, &heard);
+        drop(events);
+        let stopped = threads.stop(&heard, self.settings.shutdown_timeout);
+        let outcome = outcome?;
+        stopped.map(|()| outcome)
+    }
+
+    fn coordinator_settings(&self) -> Settings {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let checkpoint = &self.settings.checkpoint;
+        Settings {
+            interval_ms: Some(ms(checkpoint.interval)),
+            pause_ms_min: ms(checkpoint.min_pause),
+            timeout_ms: ms(checkpoint.timeout),
+        }
+    }
+
+    /// Takes the job over, and decides what to start from.
+    fn claim(&mut self) -> Result<(Arc<dyn CheckpointStore>, Start)> {
+        let store: Arc<dyn CheckpointStore> = Arc::new(LocalStore::open(&self.dir, &self.name, crate::random::uuid)?);
+        let topology = topology(&self.wired.graph, self.settings.workers);
+        // Only the first attempt goes on from a chosen checkpoint; a restart goes on from its own.
+        let chosen = self.settings.checkpoint.restore.filter(|_| self.told.attempt == 1);
+        let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot {
+            slot,
+            accept_repeats: false,
+        });
+        let info = format!("process {}", std::process::id());
+        let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };
+        let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
+        let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
+        let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
+        let (plan, finished) = match recovery {
+            Recovery::Fresh => (None, false),
+            Recovery::Restore(plan) => (Some(plan), false),
+            Recovery::Finished(plan) => (Some(plan), true),
+        };
+        match &plan {
+            None => tracing::info!(job = self.name, store = store.describe(), "starting for the first time"),
+            Some(plan) => {
+                tracing::info!(job = self.name, store = store.describe(), epoch = plan.epoch.0, "going on from a checkpoint");
+                plan.dropped.iter().for_each(|what| tracing::warn!("leaving behind {what}"));
+            }
+        }
+        Ok((store, Start { topology, claimed, plan, finished }))
+    }
+
+    fn worker_plans(
+        &self,
+        store: &dyn CheckpointStore,
+        restore: Option<RestorePlan>,
+        links: Links,
+        writers: Writers,
+        wakers: &[crate::api::source::Waker],
+    ) -> Result<Vec<WorkerPlan>> {
+        let positions = restore.as_ref().map(|plan| Arc::new(self.positions(plan)));
+        let mut states = match &restore {
+            Some(plan) => self.read_states(store, plan)?,
+            None => wakers.iter().map(|_| HashMap::new()).collect(),
+        };
+        let workers = wakers.len();
+        let each = links.into_iter().zip(writers).zip(wakers).enumerate();
+        Ok(each
+            .map(|(worker, ((links, writers), waker))| WorkerPlan {
+                job: self.name.clone(),
+                worker,
+                workers,
+                graph: self.wired.graph.clone(),
+                builds: self.wired.builds.clone(),
+                tees: self.wired.tees.clone(),
+                parts: self.wired.parts.clone(),
+                links,
+                writers,
+                states: std::mem::take(&mut states[worker]),
+                positions: positions.clone(),
+                waker: waker.clone(),
+                aligned: self.settings.checkpoint.aligned,
+                now: SystemClock.now(),
+                metrics: self.metrics.clone(),
+            })
+            .collect())
+    }
+
+    fn positions(&self, plan: &RestorePlan) -> Positions {
+        let nodes = self.wired.graph.nodes.iter().enumerate();
+        let restored = nodes.filter_map(|(at, node)| Some((at, plan.sources.get(&node.id)?.splits.clone())));
+        restored.collect()
+    }
+
+    /// Reads the blobs, each once, and gives every worker those that hold key groups of its own.
+    fn read_states(&self, store: &dyn CheckpointStore, plan: &RestorePlan) -> Result<Vec<HashMap<usize, RestoredOperator>>> {
+        let mut read: HashMap<&str, Arc<Vec<u8>>> = HashMap::new();
+        let mut states: Vec<HashMap<usize, RestoredOperator>> = (0..self.settings.workers).map(|_| HashMap::new()).collect();
+        for (at, node) in self.wired.graph.nodes.iter().enumerate() {
+            for (worker, restore) in plan.operators.get(&node.id).into_iter().flatten().enumerate() {
+                let mut restored = RestoredOperator { watermark: restore.watermark, parts: Vec::new() };
+                for (part, _) in &restore.parts {
+                    if !read.contains_key(part.blob.as_str()) {
+                        let bytes = store.get_blob(&part.blob)?;
+                        part.check(&bytes)?;
+                        read.insert(&part.blob, Arc::new(bytes));
+                    }
+                    restored.parts.extend(read.get(part.blob.as_str()).cloned());
+                }
+                states[worker].insert(at, restored);
+            }
+        }
+        Ok(states)
+    }
+
+    /// Hands on events and effects until the attempt is over.
+    fn drive(&mut self, threads: &Threads, mut coordinator: Coordinator, events: &Receiver<Event>) -> Result<Outcome> {
+        let mut effects = Vec::new();
+        let mut leave_by = None;
+        loop {
+            let until = coordinator.next_deadline().map_or(u64::MAX, |at| at.saturating_sub(now_ms()));
+            let input = match events.recv_timeout(Duration::from_millis(until).min(LOOK_EVERY)) {
+                Ok(event) => self.translate(event, threads)?,
+                Err(RecvTimeoutError::Timeout) => Some(Input::Tick),
+                Err(RecvTimeoutError::Disconnected) => return Err(internal("nobody is left to drive")),
+            };
+            if self.stop.load(Ordering::Relaxed) && leave_by.is_none() {
+                leave_by = Some(SystemClock.now() + self.settings.shutdown_timeout);
+                coordinator.step(now_ms(), Input::Suspend, &mut effects);
+            }
+            if leave_by.is_some_and(|at| SystemClock.now() > at) {
+                return Err(self.too_slow_to_leave());
+            }
+            if let Some(input) = input {
+                coordinator.step(now_ms(), input, &mut effects);
+            }
+            for effect in effects.drain(..) {
+                if let Some(outcome) = self.carry_out(effect, threads)? {
+                    return Ok(outcome);
+                }
+            }
+            self.told.tell(&self.wired.graph, &self.metrics);
+        }
+    }
+
+    fn too_slow_to_leave(&self) -> Error {
+        let message = format!(
+            "the last checkpoint was not finished within the shutdown timeout of {:?}; nothing is lost, the next start goes on \
+             from the checkpoint before",
+            self.settings.shutdown_timeout
+        );
+        // Not a kind that restarts: the job was asked to leave.
+        Error::new(ErrorKind::Internal, message)
+    }
+
+    /// What an event means to the coordinator.
+    fn translate(&self, event: Event, threads: &Threads) -> Result<Option<Input>> {
+        Ok(Some(match event {
+            Event::Worker(worker, report) => return self.translate_report(worker, report, threads),
+            Event::Stored { worker, operator, epoch, watermark, parts } => {
+                Input::StateReported { worker, operator, epoch, watermark, parts: parts? }
+            }
+            Event::Prepared { participant, epoch, prepared } => Input::Prepared { participant, epoch, result: prepared },
+            Event::Published { epoch, result } => Input::Published { epoch, result },
+            Event::Committed { participant, epoch, committed } => Input::Committed { participant, epoch, result: committed },
+            Event::Failed(error) => Input::Failed(error),
+        }))
+    }
+
+    fn translate_report(&self, worker: usize, report: Report, threads: &Threads) -> Result<Option<Input>> {
+        let id = |node: usize| self.wired.graph.nodes[node].id.clone();
+        Ok(Some(match report {
+            Report::Source { node, epoch, positions, ended } => {
+                Input::SourceReported { worker, source: id(node), epoch, splits: positions, finished: ended }
+            }
+            Report::State { node, epoch, state } => {
+                threads.storage.put_state(StateTask { worker, operator: id(node), epoch, state })?;
+                return Ok(None);
+            }
+            Report::Sealed { node, epoch, share } => {
+                Input::Sealed { epoch, share: Share { sink: id(node), worker, bytes: share } }
+            }
+            Report::Ended { node } => Input::SourceEnded { worker, source: id(node) },
+            Report::Failed(error) => Input::Failed(error),
+            Report::Stopped => return Err(internal("a worker stopped without being asked to")),
+        }))
+    }
+
+    /// Does what the coordinator asks for.
+    fn carry_out(&mut self, effect: Effect, threads: &Threads) -> Result<Option<Outcome>> {
+        match effect {
+            Effect::Barrier { epoch, kind } => threads.workers.inject(Barrier { epoch, kind }),
+            Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
+            Effect::Publish(cut) => threads.storage.publish(cut)?,
+            Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Settled(settled) => {
+                threads.workers.committed(settled.epoch);
+                threads.storage.retain()?;
+                self.settled(settled.epoch, settled.duration_ms, settled.state_bytes);
+            }
+            Effect::Finish(Finish::Ended) => return Ok(Some(Outcome::Ended)),
+            Effect::Finish(Finish::Suspended) => return Ok(Some(Outcome::Suspended)),
+            Effect::Fail(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    fn settled(&mut self, epoch: Epoch, duration_ms: u64, bytes: u64) {
+        tracing::debug!(epoch = epoch.0, duration_ms, bytes, "checkpoint committed");
+        let took = Duration::from_millis(duration_ms);
+        let stats = CheckpointStats { epoch, took, bytes, ended_ago: Duration::ZERO };
+        self.told.checkpoints += 1;
+        self.told.last = Some((stats, SystemClock.now()));
+    }
+}

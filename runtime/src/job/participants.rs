@@ -1,0 +1,174 @@
+//! The participants of the two-phase commit, each on a thread of its own, where calls may block.
+
+use super::Event;
+use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
+use crate::api::source::Waker;
+use crate::control::permit::CommitPermit;
+use crate::data::build::{BuildNode, erased_bug};
+use crate::data::sink::Participant;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::logical::Graph;
+use crate::id::Epoch;
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// What is the same for all participants of an attempt.
+pub(super) struct Attempt<'a> {
+    pub job: &'a str,
+    pub lineage: &'a str,
+    pub attempt: u64,
+    pub epoch: Epoch,
+    pub workers: usize,
+}
+
+/// The participants that are open, by name, with the sinks that belong to each.
+pub(super) struct Opened {
+    participants: BTreeMap<String, (Box<dyn Participant>, Vec<usize>)>,
+}
+
+/// The writers of each worker, by sink node.
+pub(super) type Writers = Vec<HashMap<usize, Box<dyn Any + Send>>>;
+
+impl Opened {
+    /// Opens the participant of each sink, once per name.
+    pub fn open(graph: &Graph, builds: &[Arc<dyn BuildNode>], attempt: &Attempt<'_>) -> Result<Self> {
+        let mut participants: BTreeMap<String, (Box<dyn Participant>, Vec<usize>)> = BTreeMap::new();
+        for (at, node) in graph.nodes.iter().enumerate() {
+            let Some(name) = &node.participant else { continue };
+            if let Some((_, sinks)) = participants.get_mut(name) {
+                sinks.push(at);
+                continue;
+            }
+            let context = SinkContext {
+                participant: name,
+                job: attempt.job,
+                lineage: attempt.lineage,
+                attempt: attempt.attempt,
+                epoch: attempt.epoch,
+                workers: attempt.workers,
+            };
+            let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
+            let opened = sink.open_participant(&context).map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
+            participants.insert(name.clone(), (opened, vec![at]));
+        }
+        Ok(Self { participants })
+    }
+
+    /// Settles what earlier attempts published, oldest first.
+    pub fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+        for (name, (participant, _)) in &mut self.participants {
+            let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
+            mine.sort_by_key(|committable| committable.epoch);
+            participant.recover(&mine, permit).map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the writers of all workers.
+    pub fn writers(&mut self, graph: &Graph, builds: &[Arc<dyn BuildNode>], epoch: Epoch, wakers: &[Waker]) -> Result<Writers> {
+        let mut writers: Writers = wakers.iter().map(|_| HashMap::new()).collect();
+        for (participant, sinks) in self.participants.values_mut() {
+            for &node in sinks.iter() {
+                let (id, workers) = (&graph.nodes[node].id, wakers.len());
+                let sink = builds[node].sink().ok_or_else(|| erased_bug("sink"))?;
+                for (worker, waker) in wakers.iter().enumerate() {
+                    let context = WriterContext { id, worker, workers, epoch, waker: waker.clone() };
+                    let made = sink.make_writer(&mut **participant, &context);
+                    writers[worker].insert(node, made.map_err(|error| error.at(format_args!("sink `{id}`")))?);
+                }
+            }
+        }
+        Ok(writers)
+    }
+
+    /// Gives each participant its thread.
+    pub fn start(self, events: &SyncSender<Event>) -> Result<Participants> {
+        let mut threads = HashMap::new();
+        for (name, (participant, _)) in self.participants {
+            let (tasks, inbox) = sync_channel(TASKS_MAX);
+            let (events, who) = (events.clone(), name.clone());
+            let thread = crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
+                .map_err(|error| Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error))?;
+            threads.insert(name, Handle { tasks: Some(tasks), thread: Some(thread) });
+        }
+        Ok(Participants { threads })
+    }
+}
+
+/// Tasks that may wait: the coordinator asks for one after the other.
+const TASKS_MAX: usize = 16;
+
+enum Task {
+    Prepare(Epoch, Vec<Share>),
+    Commit(Committable, Arc<CommitPermit>),
+}
+
+struct Handle {
+    tasks: Option<SyncSender<Task>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The running participants.
+pub(super) struct Participants {
+    threads: HashMap<String, Handle>,
+}
+
+impl Participants {
+    fn give(&self, participant: &str, task: Task) {
+        let tasks = self.threads.get(participant).and_then(|handle| handle.tasks.as_ref());
+        // A thread that has ended has told why.
+        let _ = tasks.map(|tasks| tasks.try_send(task));
+    }
+
+    pub fn prepare(&self, participant: &str, epoch: Epoch, shares: Vec<Share>) {
+        self.give(participant, Task::Prepare(epoch, shares));
+    }
+
+    pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) {
+        let name = committable.participant.clone();
+        self.give(&name, Task::Commit(committable, permit));
+    }
+
+    /// Lets the threads end after what they are doing.
+    pub fn stop(&mut self) {
+        self.threads.values_mut().for_each(|handle| handle.tasks = None);
+    }
+
+    /// The participants whose threads have not ended.
+    pub fn running(&self) -> Vec<&str> {
+        let running = |handle: &Handle| handle.thread.as_ref().is_some_and(|thread| !thread.is_finished());
+        self.threads.iter().filter(|(_, handle)| running(handle)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Waits for threads that have ended.
+    pub fn join(&mut self) {
+        for thread in self.threads.values_mut().filter_map(|handle| handle.thread.take()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Task>, events: &SyncSender<Event>) {
+    let at = |error: Error| error.at(format_args!("sink `{name}`"));
+    while let Ok(task) = tasks.recv() {
+        // A sink of a user's may panic; what it leaves behind is not used again.
+        let event = catch_unwind(AssertUnwindSafe(|| match task {
+            Task::Prepare(epoch, shares) => {
+                let prepared = participant.prepare(epoch, shares).map_err(at);
+                Event::Prepared { participant: name.to_owned(), epoch, prepared }
+            }
+            Task::Commit(committable, permit) => {
+                let committed = participant.commit(&committable, &permit).map_err(at);
+                Event::Committed { participant: name.to_owned(), epoch: committable.epoch, committed }
+            }
+        }));
+        let panicked = || Event::Failed(Error::new(ErrorKind::Sink, format!("sink `{name}` panicked")));
+        if events.send(event.unwrap_or_else(|_| panicked())).is_err() {
+            return;
+        }
+    }
+}

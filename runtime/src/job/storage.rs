@@ -1,0 +1,127 @@
+//! The store's thread: state blobs, manifests and retention, in the order in which they are asked for.
+
+use super::Event;
+use crate::clock::{Clock, SystemClock};
+use crate::control::log::ClaimedLog;
+use crate::control::manifest::{Cut, StatePart};
+use crate::control::store::blob_name;
+use crate::data::report::StateBytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Epoch, groups_of_worker};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Tasks that may wait: one checkpoint's blobs of many operators and workers.
+const TASKS_MAX: usize = 1_024;
+
+/// One operator's state on one worker, to be made durable.
+pub(super) struct StateTask {
+    pub worker: usize,
+    pub operator: String,
+    pub epoch: Epoch,
+    pub state: StateBytes,
+}
+
+enum Task {
+    State(StateTask),
+    Publish(Cut),
+    Retain,
+}
+
+/// The running store thread.
+pub(super) struct Storage {
+    tasks: Option<SyncSender<Task>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Writer {
+    log: ClaimedLog,
+    workers: usize,
+    retain: usize,
+}
+
+impl Storage {
+    pub fn start(log: ClaimedLog, workers: usize, retain: usize, events: &SyncSender<Event>) -> Result<Self> {
+        let (tasks, inbox) = sync_channel(TASKS_MAX);
+        let (events, writer) = (events.clone(), Writer { log, workers, retain });
+        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events))
+            .map_err(|error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error))?;
+        Ok(Self { tasks: Some(tasks), thread: Some(thread) })
+    }
+
+    fn give(&self, task: Task) -> Result<()> {
+        let given = self.tasks.as_ref().map(|tasks| tasks.try_send(task));
+        match given {
+            Some(Ok(())) => Ok(()),
+            _ => Err(Error::new(ErrorKind::Store, "the checkpoint store does not keep up; see whether its disk is slow")),
+        }
+    }
+
+    pub fn put_state(&self, task: StateTask) -> Result<()> {
+        self.give(Task::State(task))
+    }
+
+    pub fn publish(&self, cut: Cut) -> Result<()> {
+        self.give(Task::Publish(cut))
+    }
+
+    pub fn retain(&self) -> Result<()> {
+        self.give(Task::Retain)
+    }
+
+    pub fn stop(&mut self) {
+        self.tasks = None;
+    }
+
+    pub fn running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    pub fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Writer {
+    fn serve(mut self, tasks: &Receiver<Task>, events: &SyncSender<Event>) {
+        while let Ok(task) = tasks.recv() {
+            let event = match task {
+                Task::State(task) => self.store(&task),
+                Task::Publish(cut) => {
+                    let epoch = cut.epoch;
+                    let now_ms = SystemClock.now().as_millis().unsigned_abs();
+                    Event::Published { epoch, result: self.log.publish(cut, now_ms) }
+                }
+                Task::Retain => {
+                    // What could not be deleted is deleted next time: no reason to fail.
+                    if let Err(error) = self.log.retain(self.retain) {
+                        tracing::warn!(%error, "old checkpoints could not be deleted; they will be tried again");
+                    }
+                    continue;
+                }
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn store(&self, task: &StateTask) -> Event {
+        let StateTask { worker, operator, epoch, state } = task;
+        let parts = self.put(task).map_err(|error| error.at(format_args!("state of operator `{operator}`")));
+        let (worker, epoch, operator, watermark) = (*worker, *epoch, operator.clone(), state.watermark);
+        Event::Stored { worker, operator, epoch, watermark, parts }
+    }
+
+    fn put(&self, task: &StateTask) -> Result<Vec<StatePart>> {
+        if task.state.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = blob_name(self.log.attempt(), task.epoch, &task.operator, task.worker, 0);
+        self.log.store().put_blob(&name, &task.state.bytes)?;
+        let groups = groups_of_worker(task.worker, self.workers);
+        Ok(vec![StatePart::of(task.worker, groups, name, &task.state.bytes, task.state.entries)])
+    }
+}
