@@ -3,4 +3,5 @@
 pub mod conformance;
 mod operator;
 
+pub use crate::crash::CRASH_POINTS;
 pub use operator::{OperatorHarness, Snapshot};
