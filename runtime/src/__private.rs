@@ -14,21 +14,34 @@ pub use crate::flow::{Flow, FlowType, KeyedInput, OperatorWiring, Parts, Pipelin
 pub use crate::data::outputs::Wired;
 pub use crate::time::Timestamp;
 
-/// The record type of an `#[output]` parameter, whatever alias it is spelled with.
-#[diagnostic::on_unimplemented(message = "an `#[output]` parameter is an `Output<T>`", label = "expected `&mut Output<T>`")]
-pub trait OutputType {
-    /// What is emitted.
-    type Record: Send + 'static;
-}
-
-impl<T: Send + 'static> OutputType for Output<T> {
-    type Record = T;
-}
-
-/// Asserts once, on the user's tokens, that a type can be kept as state.
-pub fn assert_state<T: State + Default>() {}
+pub use crate::api::metadata::Metadata;
+pub use crate::api::state_opaque::{decode_opaque, encode_opaque, opaque_schema};
+pub use crate::generated::{
+    FallibleType, JobConfig, OutputType, borrowed, computed, decode_variant, described, encode_variant, enum_schema,
+    metadata, never, struct_schema, unknown_variant, unkeyed, variant_schema,
+};
+pub use crate::job::JobBuilder;
+pub use crate::testing::OperatorHarness;
+pub use crate::{__harness as harness, __row as row};
+pub use std::clone::Clone;
+pub use std::convert::Into;
+pub use std::marker::{PhantomData, Send, Sync};
+pub use std::ops::Fn;
+pub use std::option::Option::{None, Some};
+pub use std::result::Result::{Err, Ok};
+pub use std::string::String;
+pub use std::sync::Arc;
+pub use std::vec::Vec;
 
 /// What `my_pipeline::job(config)` calls.
 pub fn job<P: Pipeline>(config: P::Config) -> crate::JobBuilder<P> {
     crate::JobBuilder::new(config)
+}
+
+/// What `my_pipeline::main()` calls: the whole command line.
+///
+/// # Errors
+/// What the command returns.
+pub fn main<P: Pipeline<Config: JobConfig>>() -> Result<()> {
+    Err(crate::Error::new(crate::ErrorKind::Internal, "the command line is not there yet"))
 }

@@ -1,1 +1,3 @@
+//! What the test suites of the project share.
 
+pub mod kafka;

@@ -23,7 +23,7 @@ pub fn harness(parts: &Parts<'_>) -> TokenStream {
     quote! {
         impl #generics #this #bounds { #made_by }
         #vis struct __Harness #with_key (#OperatorHarness<#this, #key_type>) #bounds;
-        #HarnessMacro! { [#all_generics] [#bounds] [#vis] __Harness #harness_types, #this, #key_type; #pushes }
+        #HarnessMacro! { [#all_generics] [#bounds] __Harness #harness_types, #this, #key_type; #pushes }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::model::{Function, Operator, Shape, Trigger, peel, plain_name};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::parse::{Parse, ParseStream, discouraged::Speculative};
+use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{Attribute, Generics, Ident, ImplItem, ItemImpl, Signature, Token, Type, Visibility};
 
@@ -40,10 +40,7 @@ impl Parse for OperatorItem {
                 return Err(ahead.error(format_args!("`#[operator]` does not go on a `{keyword}`\nhelp: {help}")));
             }
         }
-        let item = input.fork();
-        let function = item.parse()?;
-        input.advance_to(&item);
-        Ok(Self::Function(Box::new(function)))
+        input.parse().map(|item| Self::Function(Box::new(item)))
     }
 }
 

@@ -73,9 +73,9 @@ fn graph(name: &str) -> Command {
             Arg::new("format")
                 .long("format")
                 .value_name("FORMAT")
-                .value_parser(PossibleValuesParser::new(["text", "dot", "mermaid"]))
+                .value_parser(PossibleValuesParser::new(["text", "dot", "mermaid", "layout"]))
                 .default_value("text")
-                .help("`text` for a terminal, `dot` for Graphviz, `mermaid` for Markdown"),
+                .help("`text` for a terminal, `dot` for Graphviz, `mermaid` for Markdown, `layout` for what checkpoints hold"),
         )
         .args(configuration())
         .args([setting("workers"), setting("name")])

@@ -13,7 +13,7 @@ mod checkpoints;
 mod live;
 mod logs;
 mod numbers;
-pub(crate) mod signals;
+mod signals;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -116,7 +116,7 @@ where
     let dir = settings.checkpoint_dir(P::NAME);
     tracing::info!(job = name, workers = settings.workers, checkpoints = %dir.display(), "starting");
     let job = JobBuilder::<P>::new(config).settings(settings).observe(watch::Watch::new(&name, live.clone()));
-    signals::stop_on_signals_saying(job.stop_handle(), live.clone()).map_err(Usage::Failed)?;
+    signals::stop_on_signals(job.stop_handle(), live.clone()).map_err(Usage::Failed)?;
     let ended = job.run();
     live.clear();
     let summary = ended.map_err(Usage::Failed)?;
@@ -133,6 +133,7 @@ where
     let format = match matches.get_one::<String>("format").map(String::as_str) {
         Some("dot") => GraphFormat::Dot,
         Some("mermaid") => GraphFormat::Mermaid,
+        Some("layout") => GraphFormat::Layout,
         _ => GraphFormat::Text,
     };
     let shown = JobBuilder::<P>::new(config).settings(settings).graph(format).map_err(Usage::Failed)?;

@@ -8,15 +8,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Suspends the job at the first SIGTERM or Ctrl-C of this process; ends the process at the second.
+/// What it says goes above the live line.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] when the system refuses a handler or a thread.
-pub(crate) fn stop_on_signals(stop: StopHandle) -> Result<()> {
-    stop_on_signals_saying(stop, Live::on_stderr())
-}
-
-/// The same, above a live line.
-pub(super) fn stop_on_signals_saying(stop: StopHandle, live: Live) -> Result<()> {
+pub(super) fn stop_on_signals(stop: StopHandle, live: Live) -> Result<()> {
     let refused = |error: io::Error| Error::new(ErrorKind::Internal, "signals cannot be handled").caused_by(error);
     let runtime = Builder::new_current_thread().enable_io().build().map_err(refused)?;
     // In place before this returns: from here on a signal no longer kills.

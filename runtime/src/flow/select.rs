@@ -67,3 +67,19 @@ impl<T: 'static> KeySelector<T, ()> for Unkeyed<T> {
         f(&())
     }
 }
+
+/// A selector that borrows, for generated code.
+pub fn borrowed<T, K: ?Sized, F: Fn(&T) -> &K>(select: F) -> Borrowed<F> {
+    Borrowed(select)
+}
+
+/// A selector that computes, for generated code.
+pub fn computed<T, K, F: Fn(&T) -> K>(select: F) -> Computed<F> {
+    Computed(select)
+}
+
+/// The selector of streams that are not keyed, for generated code.
+#[must_use]
+pub fn unkeyed<T>() -> Unkeyed<T> {
+    Unkeyed(PhantomData)
+}
