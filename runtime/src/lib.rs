@@ -6,6 +6,7 @@ mod clock;
 mod codec;
 pub mod connectors;
 pub mod control;
+mod crash;
 mod data;
 mod error;
 mod flow;

@@ -9,6 +9,7 @@ use super::workers::{Workers, bells};
 use super::{Event, Positions, Runner, internal};
 use crate::api::sink::Share;
 use crate::clock::{Clock, SystemClock};
+use crate::crash::crash_point;
 use crate::control::coordinator::Coordinator;
 use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, RestoreFrom};
 use crate::control::manifest::StateLayout;
@@ -81,7 +82,9 @@ impl Runner {
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
         let listed = start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
+        crash_point("before-recover");
         participants.recover(&listed, &start.claimed.permit)?;
+        crash_point("recovered");
         if start.finished {
             tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
             return Ok(Outcome::Ended);
@@ -127,6 +130,7 @@ impl Runner {
         let info = format!("process {}", std::process::id());
         let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
+        crash_point("claimed");
         let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
         let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
         let (plan, finished) = match recovery {
@@ -288,6 +292,7 @@ impl Runner {
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
             Effect::Settled(settled) => {
+                crash_point("settled");
                 threads.workers.committed(settled.epoch);
                 threads.storage.retain()?;
                 self.settled(settled.epoch, settled.duration_ms, settled.state_bytes);

@@ -5,4 +5,5 @@ mod operator;
 #[doc(hidden)]
 pub mod permit;
 
+pub use crate::crash::CRASH_POINTS;
 pub use operator::{OperatorHarness, Snapshot};
