@@ -86,7 +86,10 @@ impl Runner {
         participants.recover(&listed, &start.claimed.permit)?;
         crash_point("recovered");
         if start.finished {
-            tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
+            tracing::info!(
+                "all input was read and committed by an earlier run; to process it anew, give the job another checkpoint folder \
+                 (--checkpoint-dir) and its sinks another place"
+            );
             return Ok(Outcome::Ended);
         }
         let (bells, wakers) = bells(self.settings.workers);
