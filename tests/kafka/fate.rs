@@ -9,7 +9,7 @@ use staunch::connectors::kafka::wire::Producer;
 use staunch::testing::permit::permit;
 use staunch::{Epoch, Error, ErrorKind};
 use staunch_tests::kafka::Client;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Situation {
     client: Client,
@@ -224,8 +224,15 @@ fn s10_a_broker_that_was_killed_in_between_does_not_matter() {
     let dead = prepared(&client, LONG).die();
     let mut alive = prepared(&client, LONG);
     let mut reading = crate::support::read(&KafkaSource::<Text>::topic(client.brokers(), &alive.topic), None).unwrap();
+    let other_job = prepared(&client, LONG);
+    let other_reading =
+        crate::support::read(&KafkaSource::<Text>::topic(client.brokers(), &alive.topic), None).unwrap();
     broker.kill();
     reading.poll().unwrap();
+    // An attempt can end while Kafka is away.
+    let started = Instant::now();
+    drop((other_job, other_reading));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     broker.restart();
     dead.recover().unwrap();
     eventually("visible", || (dead.visible() == 100).then_some(()));

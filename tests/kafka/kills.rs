@@ -92,6 +92,7 @@ fn the_output_of_a_process_that_is_killed_again_and_again_is_complete_and_withou
     }
     assert!(progress > 1, "no process lived long enough to write two checkpoints");
     let (epoch, next, published) = manifest;
+    println!("{KILLS} kills, {epoch} epochs, {next} numbers");
     // One more recovery commits what the last one had published.
     Job::restart(&[sink(&client, &topic)], &lineage, published.as_slice(), Epoch(epoch)).unwrap();
     eventually("complete", || (client.committed_values(&topic).len() >= next as usize).then_some(()));

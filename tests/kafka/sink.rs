@@ -136,6 +136,28 @@ fn ids_rotate_and_a_listed_one_is_left_alone_until_the_next_commit() {
 }
 
 #[test]
+fn what_was_prepared_may_be_carried_into_the_next_checkpoint() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("carried", 1), client.name("lineage"));
+    let mut job = Job::start(&[sink(&client, &topic)], &lineage);
+    let mut ids = Vec::new();
+    for round in 0..3 {
+        // Another participant was late for the first of two epochs: the second's manifest lists both.
+        let mut listed = Vec::new();
+        for part in 0..2 {
+            job.write(0, numbers(round * 20 + part * 10..round * 20 + part * 10 + 10));
+            listed.push(job.prepare());
+        }
+        assert!(listed.iter().all(|committable| !ids.contains(&parsed(committable).transactional_id)));
+        ids = listed.iter().map(|committable| parsed(committable).transactional_id).collect();
+        for committable in &listed {
+            job.participant.commit(committable, &permit(listed[1].epoch)).unwrap();
+        }
+    }
+    assert_eq!(client.committed_values(&topic), numbers(0..60));
+}
+
+#[test]
 fn an_aborted_epoch_is_never_seen() {
     let client = kafka!();
     let (topic, lineage) = (client.topic("abort", 1), client.name("lineage"));
@@ -211,6 +233,24 @@ fn nothing_is_committed_without_its_permit() {
     let error = job.participant.commit(&committable, &permit(Epoch(0))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert!(client.committed_values(&topic).is_empty());
+}
+
+#[test]
+fn one_cluster_has_one_list_of_brokers() {
+    let client = kafka!();
+    let lineage = client.name("lineage");
+    let open = |brokers: &str, attempt| {
+        let sink = KafkaSink::<Text>::topic(brokers, "any");
+        let participant = sink.participant("x");
+        let (lineage, epoch) = (lineage.as_str(), Epoch(1));
+        sink.open(&SinkContext { participant: &participant, job: "tests", lineage, attempt, epoch, workers: 1 })
+    };
+    let twice = format!("{},localhost:1", client.brokers());
+    open(client.brokers(), 1).unwrap();
+    open(client.brokers(), 1).unwrap();
+    let error = open(&twice, 1).err().unwrap();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("same list of brokers"), "{error}");
+    open(&twice, 2).unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::operator::Parts;
 use super::wiring::visibility;
 use super::{KeyType, ident};
-use crate::paths::{BorrowedKey, Clone, ComputedKey, Fn, HarnessMacro, Key, NoKey, OperatorHarness, Send, Sync};
+use crate::paths::{BorrowedKey, Clone, ComputedKey, Fn, HarnessMacro, Key, NoKey, Operator, OperatorHarness, Send, Sync, Wired};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
@@ -16,14 +16,16 @@ pub fn harness(parts: &Parts<'_>) -> TokenStream {
     let (this, key, vis) = (&parts.this, &parts.key, visibility(parts.operator));
     let key_type = &key.ty;
     let with_key = key.add_to(&parts.generics);
-    let (all_generics, harness_types, bounds) = with_key.split_for_impl();
+    let (all_generics, _, bounds) = with_key.split_for_impl();
+    let harness = quote!(__Harness<#this, #key_type>);
     let (generics, ..) = parts.generics.split_for_impl();
     let pushes = pushes(parts);
-    let made_by = if key.keyed { keyed(parts, &quote!(__Harness #harness_types)) } else { unkeyed(parts) };
+    let made_by = if key.keyed { keyed(parts, &harness) } else { unkeyed(parts, &harness) };
     quote! {
         impl #generics #this #bounds { #made_by }
-        #vis struct __Harness #with_key (#OperatorHarness<#this, #key_type>) #bounds;
-        #HarnessMacro! { [#all_generics] [#bounds] __Harness #harness_types, #this, #key_type; #pushes }
+        // Over the operator's type, so that it is as private as that.
+        #vis struct __Harness<__O: #Operator<Outputs: #Wired>, __K: #Key + ?Sized>(#OperatorHarness<__O, __K>);
+        #HarnessMacro! { [#all_generics] [#bounds] #harness, #this, #key_type; #pushes }
     }
 }
 
@@ -46,15 +48,14 @@ fn pushes(parts: &Parts<'_>) -> TokenStream {
     parts.operator.inputs().zip(parts.input_names()).enumerate().map(one).collect()
 }
 
-fn unkeyed(parts: &Parts<'_>) -> TokenStream {
+fn unkeyed(parts: &Parts<'_>, harness: &TokenStream) -> TokenStream {
     let numbers = 0..parts.operator.inputs().count();
     let vis = visibility(parts.operator);
-    let (_, types, _) = parts.generics.split_for_impl();
     let no_key = NoKey;
     quote! {
         /// Runs the operator alone, in a test.
         #[must_use]
-        #vis fn harness() -> __Harness #types {
+        #vis fn harness() -> #harness {
             __Harness(#OperatorHarness::new()#(.input::<#numbers, _>(#no_key()))*)
         }
     }

@@ -18,7 +18,7 @@ use crate::id::Epoch;
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long brokers have to answer one question; a restarting one needs some seconds.
@@ -111,6 +111,7 @@ impl KafkaParticipant {
         if options.exactly_once {
             let mut asked = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
             cluster_id = asked.cluster_id(ANSWER_WITHIN)?;
+            claim_cluster(&cluster_id, context)?;
             cluster = Some(asked);
         }
         Ok(Self {
@@ -223,6 +224,27 @@ impl KafkaParticipant {
         };
         prove_ours(cluster, &committable, &described)?;
         Ok(committable)
+    }
+}
+
+/// Refuses a second participant for the same cluster: its recovery would abort the first one's
+/// transactions. Participants are told apart by their brokers, and brokers can be spelt in many ways.
+fn claim_cluster(cluster_id: &str, context: &SinkContext<'_>) -> Result<()> {
+    type Claims = BTreeMap<(String, String, String), (u64, String)>;
+    static CLAIMS: Mutex<Claims> = Mutex::new(BTreeMap::new());
+    let key = (cluster_id.to_owned(), context.job.to_owned(), context.lineage.to_owned());
+    let claim = (context.attempt, context.participant.to_owned());
+    let earlier = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner).insert(key, claim);
+    match earlier {
+        Some((attempt, other)) if attempt == context.attempt && other != context.participant => {
+            let message = format!(
+                "{other} and {} are the same Kafka cluster: give all its sinks the same list of brokers, so that they \
+                 share a transaction",
+                context.participant
+            );
+            Err(Error::new(ErrorKind::Config, message))
+        }
+        _ => Ok(()),
     }
 }
 

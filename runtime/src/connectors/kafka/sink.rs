@@ -20,6 +20,23 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// checkpoint: their outputs become visible together, to readers with `isolation.level=read_committed`.
 /// The record's event time becomes the Kafka timestamp; a record without one, or with one at or before
 /// 1970, gets the time of writing. The partition follows from the key as with Java clients (murmur2).
+///
+/// ```no_run
+/// use staunch::connectors::format::Json;
+/// use staunch::connectors::kafka::KafkaSink;
+/// use std::time::Duration;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Total {
+///     customer: String,
+///     cents: u64,
+/// }
+///
+/// let totals = KafkaSink::<Json<Total>>::topic("localhost:9092", "totals")
+///     .key(|total| total.customer.as_bytes())
+///     .transaction_timeout(Duration::from_secs(300))
+///     .set("compression.type", "zstd");
+/// ```
 pub struct KafkaSink<F: Format> {
     topic: String,
     options: Options,

@@ -29,6 +29,22 @@ pub enum StartAt {
 /// Partition `p` belongs to worker `p % workers`. A record's time is its Kafka timestamp unless
 /// [`event_time`](Self::event_time) says otherwise. No consumer group is used: offsets are kept in
 /// checkpoints only, and nothing is committed to Kafka.
+///
+/// ```no_run
+/// use staunch::connectors::format::{Json, OnBadRecord};
+/// use staunch::connectors::kafka::{KafkaSource, StartAt};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Order {
+///     customer: String,
+///     cents: u64,
+/// }
+///
+/// let orders = KafkaSource::<Json<Order>>::topic("localhost:9092", "orders")
+///     .start(StartAt::Latest)
+///     .on_bad_record(OnBadRecord::Skip)
+///     .set("fetch.message.max.bytes", "4194304");
+/// ```
 pub struct KafkaSource<F: Format> {
     pub(super) topic: String,
     pub(super) settings: Settings,

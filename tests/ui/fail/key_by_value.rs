@@ -1,0 +1,6 @@
+#[staunch::operator]
+fn count(#[key] user: u64, _line: String) -> u64 {
+    user
+}
+
+fn main() {}

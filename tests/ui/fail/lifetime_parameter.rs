@@ -1,0 +1,6 @@
+#[staunch::operator]
+fn first<'a>(line: &'a String) -> String {
+    line.clone()
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use staunch::operator;
+
+#[operator]
+struct Counter;
+
+#[operator]
+trait Counts {}
+
+#[operator]
+mod counters {}
+
+fn main() {}

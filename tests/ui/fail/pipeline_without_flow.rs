@@ -1,0 +1,4 @@
+#[staunch::pipeline]
+fn strange(_flow: &String) {}
+
+fn main() {}

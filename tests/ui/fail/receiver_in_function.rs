@@ -1,0 +1,16 @@
+use staunch::{State, operator};
+
+#[derive(State, Default, Clone)]
+struct Counter {
+    seen: u64,
+}
+
+impl Counter {
+    #[operator]
+    fn count(&mut self, _line: String) -> u64 {
+        self.seen += 1;
+        self.seen
+    }
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use staunch::operator;
+
+struct Result<T>(T);
+
+#[operator]
+fn wrap(line: String) -> Result<String> {
+    Result(line)
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[staunch::operator]
+fn same(line: &String) -> &String {
+    line
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[staunch::operator]
+fn count(_line: String, #[state] seen: u64) -> u64 {
+    seen
+}
+
+fn main() {}

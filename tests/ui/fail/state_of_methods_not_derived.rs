@@ -1,0 +1,17 @@
+use staunch::operator;
+
+#[derive(Default, Clone)]
+struct Counter {
+    seen: u64,
+}
+
+#[operator]
+impl Counter {
+    #[input]
+    fn line(&mut self, _line: String) -> u64 {
+        self.seen += 1;
+        self.seen
+    }
+}
+
+fn main() {}

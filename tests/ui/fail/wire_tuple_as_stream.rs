@@ -1,0 +1,30 @@
+use staunch::memory::{MemorySink, MemorySource};
+use staunch::{Flow, operator, pipeline, sink, source};
+
+#[source]
+fn lines() -> MemorySource<String> {
+    MemorySource::new([])
+}
+
+#[operator]
+fn count(#[key] _word: &str, _occurrence: String, #[state] seen: &mut u64) -> u64 {
+    *seen += 1;
+    *seen
+}
+
+#[operator]
+fn length(line: String) -> Result<usize, String> {
+    Ok(line.len())
+}
+
+#[sink]
+fn counts() -> MemorySink<u64> {
+    MemorySink::new()
+}
+
+#[pipeline(no_main)]
+fn job(flow: &Flow<()>) {
+    counts::write(length::on(lines::open(flow)));
+}
+
+fn main() {}
