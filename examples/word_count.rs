@@ -158,7 +158,8 @@ mod tests {
         let mut lines: Vec<String> = committed_lines(&config.output).unwrap().map(Result::unwrap).collect();
         lines.sort();
         let expected = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2), ("c", 1)];
-        let expected: Vec<_> = expected.iter().map(|(word, count)| format!(r#"{{"word":"{word}","count":{count}}}"#)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(word, count)| format!(r#"{{"word":"{word}","count":{count}}}"#)).collect();
         assert_eq!(lines, expected);
     }
 }

@@ -9,7 +9,9 @@
 
 use crate::tally::settings;
 use staunch::api::source::{Polled, ReaderContext, Source, SourceReader, SplitPosition};
-use staunch::{Batch, Epoch, Error, ErrorKind, Flow, Outcome, Result, State, Summary, Timestamp, operator, pipeline, sink, source};
+use staunch::{
+    Batch, Epoch, Error, ErrorKind, Flow, Outcome, Result, State, Summary, Timestamp, operator, pipeline, sink, source,
+};
 use staunch_tests::faults::wait_until;
 use staunch_tests::guard::job_test;
 use staunch_tests::sink::Probe;
@@ -69,7 +71,15 @@ impl Source for Input {
         let name = context.worker.to_string();
         let restored = context.restored.unwrap_or_default().iter().find(|at| at.split == name);
         let next = restored.and_then(|at| at.position.as_u64()).unwrap_or(0);
-        Ok(Share { input: self.clone(), worker: context.worker as u64, first, next, passed: false.into(), turns: 0, fail: false })
+        Ok(Share {
+            input: self.clone(),
+            worker: context.worker as u64,
+            first,
+            next,
+            passed: false.into(),
+            turns: 0,
+            fail: false,
+        })
     }
 }
 
@@ -207,7 +217,8 @@ fn expected() -> BTreeMap<(u64, u8), u64> {
 fn nothing_behind_a_barrier_is_in_the_snapshot() {
     job_test(|| {
         let (_, counts) = run(true);
-        let want: BTreeMap<_, Vec<u64>> = expected().into_iter().map(|(key, count)| (key, (1..=count).collect())).collect();
+        let want: BTreeMap<_, Vec<u64>> =
+            expected().into_iter().map(|(key, count)| (key, (1..=count).collect())).collect();
         assert_eq!(counts, want);
     });
 }

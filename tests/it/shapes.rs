@@ -3,10 +3,10 @@
 
 use crate::tally::{settings, start};
 use staunch::{Failed, Flow, Metadata, Origin, Outcome, Output, State, operator, pipeline, sink, source};
+use staunch_tests::faults::{Act, Faults, Step};
 use staunch_tests::guard::job_test;
 use staunch_tests::sink::Probe;
 use staunch_tests::tap::Tap;
-use staunch_tests::faults::{Act, Faults, Step};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,7 +56,12 @@ fn double(number: u64, #[config] factor: &Factor, #[resource] uses: &mut Uses) -
 }
 
 #[operator]
-fn sort_out(number: u64, #[output] even: &mut Output<u64>, #[output] odd: &mut Output<u64>, #[output] zero: &mut Output<()>) {
+fn sort_out(
+    number: u64,
+    #[output] even: &mut Output<u64>,
+    #[output] odd: &mut Output<u64>,
+    #[output] zero: &mut Output<()>,
+) {
     match number {
         0 => zero.emit(()),
         number if number % 2 == 0 => even.emit(number),
@@ -193,7 +198,8 @@ fn every_shape_gives_each_record_once_over_failures_suspends_and_workers() {
         let dir = tempfile::tempdir().unwrap();
         // One failure of a source and one of a commit, of one of five sinks.
         let config = config(Faults::default().at(Step::Poll, 9, Act::Fail).at(Step::Commit, 2, Act::Fail));
-        let open = |records| [&config.first, &config.second, &config.third].iter().for_each(|tap| tap.open_each(records));
+        let open =
+            |records| [&config.first, &config.second, &config.third].iter().for_each(|tap| tap.open_each(records));
         open(100);
         let job = shapes::job(config.clone()).settings(settings(dir.path(), 3));
         let stop = job.stop_handle();
@@ -223,7 +229,9 @@ pub struct Origins {
 #[source]
 fn asked(config: &Origins) -> staunch::memory::MemorySource<u64> {
     let splits = config.stored.iter();
-    staunch::memory::MemorySource::splits(splits.map(|it| it.iter().map(|n| (*n, staunch::Timestamp::MIN)).collect()).collect())
+    staunch::memory::MemorySource::splits(
+        splits.map(|it| it.iter().map(|n| (*n, staunch::Timestamp::MIN)).collect()).collect(),
+    )
 }
 
 #[source]

@@ -54,7 +54,10 @@ fn one_key_type(operator: &Operator, errors: &mut Errors) {
     let mut keys = operator.params(Role::Key);
     let Some(first) = keys.next() else { return };
     for key in keys.filter(|key| key.target() != first.target()) {
-        let help = format!("all inputs of an operator are keyed by one type: write `&{}`, or change the other", spell(first.target()));
+        let help = format!(
+            "all inputs of an operator are keyed by one type: write `&{}`, or change the other",
+            spell(first.target())
+        );
         errors.push(&key.ty, "another key type than that of the methods before", help);
     }
 }

@@ -54,7 +54,8 @@ fn one_time(function: &Function, errors: &mut Errors) {
         errors.push(&function.sig.ident, "this timer does not take its time", help);
     }
     for more in times {
-        let help = "mark what this is (`#[config]`, `#[output]`, …); a timer has no record, keep in the state what it needs";
+        let help =
+            "mark what this is (`#[config]`, `#[output]`, …); a timer has no record, keep in the state what it needs";
         errors.push(&more.ty, "only a timer's time goes without attribute", help);
     }
     for param in function.with_role(|role| role == Role::Metadata) {
@@ -90,7 +91,11 @@ fn each_role_once(function: &Function, errors: &mut Errors) {
         (Role::ProcessingTime, "processing_time"),
     ] {
         for more in function.with_role(|other| other == role).skip(1) {
-            let help = if role == Role::Key { "for a key of two parts take a tuple: `#[key] key: &(u64, u32)`" } else { "take one of them out" };
+            let help = if role == Role::Key {
+                "for a key of two parts take a tuple: `#[key] key: &(u64, u32)`"
+            } else {
+                "take one of them out"
+            };
             errors.push(&more.ty, format_args!("a second `#[{what}]`"), help);
         }
     }

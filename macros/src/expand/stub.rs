@@ -63,14 +63,16 @@ pub fn pipeline_stub(pipeline: &PipelineFn) -> TokenStream {
     let (name, vis) = (&pipeline.type_name, &pipeline.vis);
     let row = empty_struct(&pipeline.cfgs, vis, name);
     let known = pipeline.flow().filter(|_| pipeline.sig.generics.params.is_empty());
-    let job = known.map(|flow| quote! {
-        impl #Pipeline for #name {
-            const NAME: &'static str = "";
-            type Config = <#flow as #FlowType>::Config;
-            fn build(flow: &#Flow<Self::Config>) {}
-        }
-        impl #name {
-            #vis fn job(config: <Self as #Pipeline>::Config) -> #JobBuilder<Self> { #JobFn::<Self>(config) }
+    let job = known.map(|flow| {
+        quote! {
+            impl #Pipeline for #name {
+                const NAME: &'static str = "";
+                type Config = <#flow as #FlowType>::Config;
+                fn build(flow: &#Flow<Self::Config>) {}
+            }
+            impl #name {
+                #vis fn job(config: <Self as #Pipeline>::Config) -> #JobBuilder<Self> { #JobFn::<Self>(config) }
+            }
         }
     });
     let hidden = hidden(&pipeline.cfgs, &quote!(impl #name { #vis fn main() -> #Result<()> { #Never() } } #job));

@@ -86,7 +86,7 @@ pub trait SourceReader: 'static {
     fn poll(&mut self, batch: &mut Batch<Self::Record>) -> Result<Polled>;
 
     /// The positions after everything that `poll` returned so far, of every split this reader owns
-    /// or was restored with and owns.
+    /// or was restored with and owns: that of the split with number i at index i.
     fn positions(&self) -> Vec<SplitPosition>;
 
     /// A checkpoint with these positions has been committed. For monitoring; not needed for correctness.
