@@ -43,7 +43,7 @@ pub use id::{Epoch, KEY_GROUPS};
 pub use job::JobBuilder;
 pub use metrics::NodeCounts;
 pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
-pub use staunch_macros::{State, operator, pipeline, sink, source};
 pub use settings::{CheckpointSettings, RestartSettings, Settings};
+pub use staunch_macros::{State, operator, pipeline, sink, source};
 pub use stop::StopHandle;
 pub use time::Timestamp;

@@ -155,7 +155,13 @@ pub(crate) trait BuildNode: Send + Sync {
     }
 
     /// The writing end of an input, for the node that it reads: a `Box<Next<T>>`.
-    fn writer(&self, _b: &mut WorkerBuilder<'_>, _node: usize, _input: usize, _senders: Box<dyn Any + Send>) -> Result<Box<dyn Any>> {
+    fn writer(
+        &self,
+        _b: &mut WorkerBuilder<'_>,
+        _node: usize,
+        _input: usize,
+        _senders: Box<dyn Any + Send>,
+    ) -> Result<Box<dyn Any>> {
         Err(erased_bug("not an operator"))
     }
 
@@ -182,7 +188,13 @@ where
         self.ports[input].link(keyed, wakers)
     }
 
-    fn writer(&self, b: &mut WorkerBuilder<'_>, node: usize, input: usize, senders: Box<dyn Any + Send>) -> Result<Box<dyn Any>> {
+    fn writer(
+        &self,
+        b: &mut WorkerBuilder<'_>,
+        node: usize,
+        input: usize,
+        senders: Box<dyn Any + Send>,
+    ) -> Result<Box<dyn Any>> {
         let keyed = b.plan.graph.nodes[node].inputs[input].key.is_some();
         self.ports[input].writer(keyed, senders)
     }
@@ -241,7 +253,15 @@ impl<S: Source> BuildNode for BuildSource<S> {
         };
         let reader = source.reader(&context).map_err(|error| error.at(format_args!("source `{id}`")))?;
         let (reporter, metrics) = (b.reporter.clone(), b.plan.metrics.clone());
-        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, (source.event_time(), b.plan.now), out, reporter, metrics)));
+        b.stages.push(Box::new(SourceStage::<S>::new(
+            node,
+            &id,
+            reader,
+            (source.event_time(), b.plan.now),
+            out,
+            reporter,
+            metrics,
+        )));
         Ok(())
     }
 }

@@ -212,7 +212,8 @@ where
 
 /// The table's part and the timers' part of a state blob.
 fn split_state(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
-    let damaged = || Error::new(ErrorKind::Checkpoint, "the state of an operator is cut short; restore another checkpoint");
+    let damaged =
+        || Error::new(ErrorKind::Checkpoint, "the state of an operator is cut short; restore another checkpoint");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
     rest.split_at_checked(length).ok_or_else(damaged)
@@ -226,7 +227,9 @@ fn no_timer_method(id: &str, domain: TimeDomain) -> Error {
     };
     Error::new(
         ErrorKind::Operator,
-        format!("operator `{id}` set a timer but has no method to call; put `{write} fn …(&mut self, at: Timestamp)` into its `#[operator] impl`"),
+        format!(
+            "operator `{id}` set a timer but has no method to call; put `{write} fn …(&mut self, at: Timestamp)` into its `#[operator] impl`"
+        ),
     )
 }
 
@@ -287,7 +290,13 @@ where
     O: Operator<Outputs: Wired> + Timers<K>,
     K: Key + ?Sized,
 {
-    pub fn new(core: Core<O, K>, ports: Vec<Box<dyn OpenPort<O, K>>>, keyed: bool, aligned: bool, reporter: Reporter) -> Self {
+    pub fn new(
+        core: Core<O, K>,
+        ports: Vec<Box<dyn OpenPort<O, K>>>,
+        keyed: bool,
+        aligned: bool,
+        reporter: Reporter,
+    ) -> Self {
         let channels = ports.iter().enumerate().flat_map(|(port, it)| (0..it.channels()).map(move |at| (port, at)));
         let inbound = Inbound::new(channels.collect(), aligned);
         Self { core, ports, inbound, keyed, snapshot: None, controls: Vec::new(), reporter }

@@ -58,7 +58,22 @@ impl<S: Source> SourceStage<S> {
         });
         let (barriers, batch) = (Vec::new(), Batch::default());
         let id = id.to_owned();
-        Self { node, id, reader, time, watermark_due: now, batch, out, barriers, reported: None, ended: false, stopped: false, lag: 0, reporter, metrics }
+        Self {
+            node,
+            id,
+            reader,
+            time,
+            watermark_due: now,
+            batch,
+            out,
+            barriers,
+            reported: None,
+            ended: false,
+            stopped: false,
+            lag: 0,
+            reporter,
+            metrics,
+        }
     }
 
     fn pass(&mut self, barrier: Barrier, now: Timestamp) -> Result<()> {
@@ -116,7 +131,8 @@ impl<S: Source> Stage for SourceStage<S> {
         if !ready || self.ended || self.stopped {
             return Ok(Step::Idle { wake_at: Timestamp::MAX });
         }
-        let polled = self.reader.poll(&mut self.batch).map_err(|error| error.at(format_args!("source `{}`", self.id)))?;
+        let polled =
+            self.reader.poll(&mut self.batch).map_err(|error| error.at(format_args!("source `{}`", self.id)))?;
         match polled {
             Polled::Records { split } => {
                 self.stamp(split, now);

@@ -32,7 +32,13 @@ pub(crate) trait Sleep {
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// Builds and runs a worker to its end; every way to end is reported.
-pub(crate) fn run(mut plan: WorkerPlan, orders: &Receiver<Order>, reporter: &Reporter, clock: &dyn Clock, sleep: &dyn Sleep) {
+pub(crate) fn run(
+    mut plan: WorkerPlan,
+    orders: &Receiver<Order>,
+    reporter: &Reporter,
+    clock: &dyn Clock,
+    sleep: &dyn Sleep,
+) {
     let worker = plan.worker;
     let mut stages = Vec::new();
     // User code may panic anywhere in here. What it leaves behind is dropped with the worker, so no
@@ -53,7 +59,12 @@ pub(crate) fn run(mut plan: WorkerPlan, orders: &Receiver<Order>, reporter: &Rep
 }
 
 /// One turn over all stages; true when the worker was told to stop.
-fn step_all(stages: &mut [Box<dyn Stage>], orders: &Receiver<Order>, clock: &dyn Clock, sleep: &dyn Sleep) -> Result<bool> {
+fn step_all(
+    stages: &mut [Box<dyn Stage>],
+    orders: &Receiver<Order>,
+    clock: &dyn Clock,
+    sleep: &dyn Sleep,
+) -> Result<bool> {
     loop {
         match orders.try_recv() {
             Ok(Order::Inject(barrier)) => stages.iter_mut().for_each(|stage| stage.inject(barrier)),

@@ -45,8 +45,12 @@ pub(super) fn topology(graph: &Graph, workers: usize) -> Topology {
         match (node.kind, &node.state, &node.participant) {
             (NodeKind::Source, ..) => topology.sources.push(node.id.clone()),
             (_, Some(state), _) => {
-                let layout =
-                    StateLayout::new(state.key.as_str(), state.schema.clone(), state.event_timers, state.processing_timers);
+                let layout = StateLayout::new(
+                    state.key.as_str(),
+                    state.schema.clone(),
+                    state.event_timers,
+                    state.processing_timers,
+                );
                 topology.operators.push(OperatorSpec { id: node.id.clone(), layout });
             }
             (_, _, Some(participant)) => {
@@ -80,7 +84,8 @@ impl Runner {
             workers: self.settings.workers,
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
-        let listed = start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
+        let listed =
+            start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
         participants.recover(&listed, &start.claimed.permit)?;
         if start.finished {
             tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
@@ -92,7 +97,8 @@ impl Runner {
         let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let storage = Storage::start(start.claimed.log, self.settings.workers, self.settings.checkpoint.retain, &events)?;
+        let storage =
+            Storage::start(start.claimed.log, self.settings.workers, self.settings.checkpoint.retain, &events)?;
         let participants = participants.start(&events)?;
         let workers = Workers::spawn(plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };
@@ -120,10 +126,7 @@ impl Runner {
         let topology = topology(&self.wired.graph, self.settings.workers);
         // Only the first attempt goes on from a chosen checkpoint; a restart goes on from its own.
         let chosen = self.settings.checkpoint.restore.filter(|_| self.told.attempt == 1);
-        let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot {
-            slot,
-            accept_repeats: false,
-        });
+        let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot { slot, accept_repeats: false });
         let info = format!("process {}", std::process::id());
         let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
@@ -137,7 +140,12 @@ impl Runner {
         match &plan {
             None => tracing::info!(job = self.name, store = store.describe(), "starting for the first time"),
             Some(plan) => {
-                tracing::info!(job = self.name, store = store.describe(), epoch = plan.epoch.0, "going on from a checkpoint");
+                tracing::info!(
+                    job = self.name,
+                    store = store.describe(),
+                    epoch = plan.epoch.0,
+                    "going on from a checkpoint"
+                );
                 plan.dropped.iter().for_each(|what| tracing::warn!("leaving behind {what}"));
             }
         }
@@ -187,9 +195,14 @@ impl Runner {
     }
 
     /// Reads the blobs, each once, and gives every worker those that hold key groups of its own.
-    fn read_states(&self, store: &dyn CheckpointStore, plan: &RestorePlan) -> Result<Vec<HashMap<usize, RestoredOperator>>> {
+    fn read_states(
+        &self,
+        store: &dyn CheckpointStore,
+        plan: &RestorePlan,
+    ) -> Result<Vec<HashMap<usize, RestoredOperator>>> {
         let mut read: HashMap<&str, Arc<Vec<u8>>> = HashMap::new();
-        let mut states: Vec<HashMap<usize, RestoredOperator>> = (0..self.settings.workers).map(|_| HashMap::new()).collect();
+        let mut states: Vec<HashMap<usize, RestoredOperator>> =
+            (0..self.settings.workers).map(|_| HashMap::new()).collect();
         for (at, node) in self.wired.graph.nodes.iter().enumerate() {
             for (worker, restore) in plan.operators.get(&node.id).into_iter().flatten().enumerate() {
                 let mut restored = RestoredOperator { watermark: restore.watermark, parts: Vec::new() };
@@ -254,9 +267,13 @@ impl Runner {
             Event::Stored { worker, operator, epoch, watermark, parts } => {
                 Input::StateReported { worker, operator, epoch, watermark, parts: parts? }
             }
-            Event::Prepared { participant, epoch, prepared } => Input::Prepared { participant, epoch, result: prepared },
+            Event::Prepared { participant, epoch, prepared } => {
+                Input::Prepared { participant, epoch, result: prepared }
+            }
             Event::Published { epoch, result } => Input::Published { epoch, result },
-            Event::Committed { participant, epoch, committed } => Input::Committed { participant, epoch, result: committed },
+            Event::Committed { participant, epoch, committed } => {
+                Input::Committed { participant, epoch, result: committed }
+            }
             Event::Failed(error) => Input::Failed(error),
         }))
     }

@@ -155,7 +155,8 @@ impl<P: Pipeline> JobBuilder<P> {
         let name = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);
         let metrics = Arc::new(wired.graph.nodes.iter().map(|_| NodeMetrics::default()).collect());
-        Runner { name, dir, wired, settings: self.settings, stop: self.stop, metrics, told: Told::new(self.observer) }.run()
+        Runner { name, dir, wired, settings: self.settings, stop: self.stop, metrics, told: Told::new(self.observer) }
+            .run()
     }
 }
 
@@ -260,7 +261,8 @@ impl Runner {
 
     fn summary(&self, outcome: Outcome) -> Summary {
         let progress = self.told.progress(&self.wired.graph, &self.metrics);
-        let sinks = self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
+        let sinks =
+            self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
         Summary {
             outcome,
             elapsed: progress.elapsed,

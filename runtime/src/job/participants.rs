@@ -52,7 +52,8 @@ impl Opened {
                 workers: attempt.workers,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
-            let opened = sink.open_participant(&context).map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
+            let opened =
+                sink.open_participant(&context).map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
             participants.insert(name.clone(), (opened, vec![at]));
         }
         Ok(Self { participants })
@@ -69,7 +70,13 @@ impl Opened {
     }
 
     /// Makes the writers of all workers.
-    pub fn writers(&mut self, graph: &Graph, builds: &[Arc<dyn BuildNode>], epoch: Epoch, wakers: &[Waker]) -> Result<Writers> {
+    pub fn writers(
+        &mut self,
+        graph: &Graph,
+        builds: &[Arc<dyn BuildNode>],
+        epoch: Epoch,
+        wakers: &[Waker],
+    ) -> Result<Writers> {
         let mut writers: Writers = wakers.iter().map(|_| HashMap::new()).collect();
         for (participant, sinks) in self.participants.values_mut() {
             for &node in sinks.iter() {
@@ -91,8 +98,11 @@ impl Opened {
         for (name, (participant, _)) in self.participants {
             let (tasks, inbox) = sync_channel(TASKS_MAX);
             let (events, who) = (events.clone(), name.clone());
-            let thread = crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
-                .map_err(|error| Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error))?;
+            let thread =
+                crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
+                    .map_err(|error| {
+                        Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error)
+                    })?;
             threads.insert(name, Handle { tasks: Some(tasks), thread: Some(thread) });
         }
         Ok(Participants { threads })

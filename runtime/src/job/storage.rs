@@ -44,8 +44,9 @@ impl Storage {
     pub fn start(log: ClaimedLog, workers: usize, retain: usize, events: &SyncSender<Event>) -> Result<Self> {
         let (tasks, inbox) = sync_channel(TASKS_MAX);
         let (events, writer) = (events.clone(), Writer { log, workers, retain });
-        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events))
-            .map_err(|error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error))?;
+        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events)).map_err(
+            |error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error),
+        )?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread) })
     }
 
@@ -53,7 +54,9 @@ impl Storage {
         let given = self.tasks.as_ref().map(|tasks| tasks.try_send(task));
         match given {
             Some(Ok(())) => Ok(()),
-            _ => Err(Error::new(ErrorKind::Store, "the checkpoint store does not keep up; see whether its disk is slow")),
+            _ => {
+                Err(Error::new(ErrorKind::Store, "the checkpoint store does not keep up; see whether its disk is slow"))
+            }
         }
     }
 

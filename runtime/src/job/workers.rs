@@ -73,8 +73,9 @@ impl Workers {
                 let send = move |report: Report| drop(events.send(Event::Worker(worker, report)));
                 run(plan, &inbox, &Reporter(Rc::new(send)), &SystemClock, &sleeper);
             };
-            let thread = crate::threads::spawn(format!("worker-{worker}"), work)
-                .map_err(|error| Error::new(ErrorKind::Internal, "a worker's thread cannot be started").caused_by(error))?;
+            let thread = crate::threads::spawn(format!("worker-{worker}"), work).map_err(|error| {
+                Error::new(ErrorKind::Internal, "a worker's thread cannot be started").caused_by(error)
+            })?;
             workers.handles.push(Handle { orders, bell, thread: Some(thread) });
         }
         Ok(workers)

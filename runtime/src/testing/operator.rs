@@ -163,7 +163,11 @@ where
     }
 
     /// Processes a record of input `INPUT` with this event time.
-    pub fn push_at<const INPUT: usize>(&mut self, time: Timestamp, record: <O as Handler<INPUT, K>>::Record) -> &mut Self
+    pub fn push_at<const INPUT: usize>(
+        &mut self,
+        time: Timestamp,
+        record: <O as Handler<INPUT, K>>::Record,
+    ) -> &mut Self
     where
         O: Handler<INPUT, K>,
     {
