@@ -12,7 +12,9 @@ use syn::{Attribute, Generics, Ident, Pat, Signature, Type, Visibility};
 pub enum Role {
     Record,
     Key,
-    State { opaque: bool },
+    State {
+        opaque: bool,
+    },
     Output,
     Config,
     Resource,

@@ -71,15 +71,13 @@ impl KeyType {
         match keying {
             Keying::Unkeyed => Self { param: None, ty: quote!(()), keyed: false, sized: true },
             Keying::By(ty) => {
-                let unsized_ = matches!(ty, Type::Slice(_)) || matches!(ty, Type::Path(path) if path.path.is_ident("str"));
+                let unsized_ =
+                    matches!(ty, Type::Slice(_)) || matches!(ty, Type::Path(path) if path.path.is_ident("str"));
                 Self { param: None, ty: ty.to_token_stream(), keyed: true, sized: !unsized_ }
             }
-            Keying::Any => Self {
-                param: Some(syn::parse_quote!(__K: #Key + ?Sized)),
-                ty: quote!(__K),
-                keyed: true,
-                sized: true,
-            },
+            Keying::Any => {
+                Self { param: Some(syn::parse_quote!(__K: #Key + ?Sized)), ty: quote!(__K), keyed: true, sized: true }
+            }
         }
     }
 

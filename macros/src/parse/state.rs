@@ -45,7 +45,8 @@ pub fn state(item: &DeriveInput, errors: &mut Errors) -> StateType {
             StateBody::Enum(data.variants.iter().map(one).collect())
         }
         Data::Union(data) => {
-            let help = "make it an enum: state is encoded field by field, and a union does not say which field it holds";
+            let help =
+                "make it an enum: state is encoded field by field, and a union does not say which field it holds";
             errors.push(&data.union_token, "`State` cannot be derived for a union", help);
             StateBody::Struct(StateVariant { name: item.ident.clone(), fields: Vec::new() })
         }
