@@ -97,7 +97,9 @@ pub fn word_count(flow: &Flow<Config>) {
 
 fn main() -> staunch::Result<()> {
     word_count::main()?;
-    print_most_frequent(&Config::default().output, 10);
+    if std::env::args().nth(1).is_some_and(|command| command == "run") {
+        print_most_frequent(&Config::default().output, 10);
+    }
     Ok(())
 }
 

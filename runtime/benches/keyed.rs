@@ -8,6 +8,7 @@
 //! Written without macros, against the traits that they implement.
 
 #![allow(missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 use serde::{Deserialize, Serialize};
 use staunch::__private::{

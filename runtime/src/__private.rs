@@ -43,5 +43,5 @@ pub fn job<P: Pipeline>(config: P::Config) -> crate::JobBuilder<P> {
 /// # Errors
 /// What the command returns.
 pub fn main<P: Pipeline<Config: JobConfig>>() -> Result<()> {
-    Err(crate::Error::new(crate::ErrorKind::Internal, "the command line is not there yet"))
+    crate::cli::main::<P>()
 }

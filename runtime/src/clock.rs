@@ -13,6 +13,7 @@ pub(crate) trait Clock: Send + Sync {
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -20,6 +21,7 @@ impl Clock for SystemClock {
 }
 
 /// Blocks this thread.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

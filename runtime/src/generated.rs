@@ -50,21 +50,9 @@ impl<T, E> FallibleType for std::result::Result<T, E> {
     label = "does not implement `serde::Deserialize`",
     note = "write `#[derive(serde::Deserialize)]` above it, or `#[pipeline(no_main)]` to start the job from code with `job(config)`"
 )]
-pub trait JobConfig: Send + Sync + 'static {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// What the reader returns.
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error>
-    where
-        Self: Sized;
-}
+pub trait JobConfig: DeserializeOwned + Send + Sync + 'static {}
 
-impl<C: DeserializeOwned + Send + Sync + 'static> JobConfig for C {
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        C::deserialize(from)
-    }
-}
+impl<C: DeserializeOwned + Send + Sync + 'static> JobConfig for C {}
 
 /// What a fallible `#[source]` or `#[sink]` function returned, as an error of this crate.
 ///

@@ -1,10 +1,12 @@
 //! Exactly-once stream processing as a library: annotated Rust functions in, one plain binary out.
 
 pub mod api;
+mod cli;
 mod clock;
 mod codec;
 pub mod connectors;
 pub mod control;
+mod crash;
 mod data;
 mod error;
 mod flow;
@@ -31,9 +33,13 @@ pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
 pub use api::state::State;
+pub use cli::main;
+#[cfg(feature = "kafka")]
+pub use connectors::kafka;
 pub use connectors::{file, format, memory};
 pub use error::{Error, ErrorKind, Result};
 pub use flow::{Flow, Keyed, Pipeline, Stream};
+pub use graph::show::GraphFormat;
 pub use id::{Epoch, KEY_GROUPS};
 pub use job::JobBuilder;
 pub use metrics::NodeCounts;

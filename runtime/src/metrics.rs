@@ -26,6 +26,12 @@ impl NodeMetrics {
         self.lag_known.store(true, Ordering::Relaxed);
     }
 
+    /// A new attempt measures anew.
+    pub fn forget_lag(&self) {
+        self.lag.store(0, Ordering::Relaxed);
+        self.lag_known.store(false, Ordering::Relaxed);
+    }
+
     pub fn read(&self) -> NodeCounts {
         NodeCounts {
             received: self.received.load(Ordering::Relaxed),

@@ -5,5 +5,7 @@
 
 pub mod file;
 pub mod format;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 pub mod stdout;

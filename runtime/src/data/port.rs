@@ -1,6 +1,6 @@
 //! An operator's input, typed: what is behind the erased [`BuildPort`] and [`OpenPort`].
 
-use super::build::{WorkerBuilder, erased_bug};
+use super::build::erased_bug;
 use super::channel::{Receiver, Sender};
 use super::event::{Control, Event};
 use super::exchange::{Exchange, Forward};

@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 /// Slots of the state table that are scanned between two batches while a snapshot is taken.
 const SNAPSHOT_SLICE_SLOTS: usize = 4_096;
+/// Keys whose state is fetched from memory together, before their records are processed.
+const WARM_KEYS: usize = 32;
 /// Events that a chain's head takes from its channels in one step.
 const EVENTS_PER_STEP: usize = 8;
 
@@ -74,17 +76,24 @@ where
         S: KeySelector<T, K>,
     {
         self.metrics[self.node].received(batch.len() as u64);
-        let mut hashes = batch.hashes.drain(..);
         let mut metadata = batch.metadata.drain(..);
-        for (record, time) in batch.records.drain(..).zip(batch.times.drain(..)) {
+        let mut records = batch.records.drain(..).zip(batch.times.drain(..));
+        if batch.hashes.is_empty() {
             // A stream that is not keyed has no hashes: all its records have the key `()`.
-            let hash = hashes.next().unwrap_or(self.unkeyed_hash);
-            let slot = select.with(&record, |key| self.table.entry(hash, key));
-            let metadata = metadata.next();
-            self.call(slot, hash, time, metadata.as_ref(), |row, key, env, context, out| {
-                row.handle(record, key, env, context, out);
-            })?;
+            batch.hashes.resize(records.len(), self.unkeyed_hash);
         }
+        for hashes in batch.hashes.chunks(WARM_KEYS) {
+            self.table.warm(hashes);
+            for (&hash, (record, time)) in hashes.iter().zip(&mut records) {
+                let slot = select.with(&record, |key| self.table.entry(hash, key));
+                let metadata = metadata.next();
+                self.call(slot, hash, time, metadata.as_ref(), |row, key, env, context, out| {
+                    row.handle(record, key, env, context, out);
+                })?;
+            }
+        }
+        drop(records);
+        batch.hashes.clear();
         self.emit()
     }
 

@@ -7,6 +7,7 @@ use super::push::Push;
 use super::report::{Report, Reporter};
 use crate::api::batch::Batch;
 use crate::api::sink::{Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
+use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::metrics::NodeMetrics;
 use std::any::Any;
@@ -40,6 +41,7 @@ impl<W: SinkWriter> Push<W::Record> for SinkPush<W> {
     fn control(&mut self, control: Control) -> Result<()> {
         if let Control::Barrier(barrier) = control {
             let share = self.writer.seal(barrier.epoch).map_err(|error| self.named(error))?;
+            crash_point("sealed");
             self.reporter.send(Report::Sealed { node: self.node, epoch: barrier.epoch, share });
         }
         Ok(())

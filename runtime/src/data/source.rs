@@ -16,11 +16,16 @@ use crate::time::watermark::SplitWatermarks;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The time between two watermarks of a busy source. Each one makes exchanges send what they collect, so
+/// one per batch would make all batches small.
+const WATERMARK_EVERY: Duration = Duration::from_millis(20);
+
 pub(crate) struct SourceStage<S: Source> {
     node: usize,
     id: String,
     reader: S::Reader,
     time: Option<(EventTime<S::Record>, SplitWatermarks)>,
+    watermark_due: Timestamp,
     batch: Batch<S::Record>,
     out: Next<S::Record>,
     /// Barriers that are asked for and not sent yet.
@@ -53,7 +58,7 @@ impl<S: Source> SourceStage<S> {
         });
         let (barriers, batch) = (Vec::new(), Batch::default());
         let id = id.to_owned();
-        Self { node, id, reader, time, batch, out, barriers, reported: None, ended: false, stopped: false, lag: 0, reporter, metrics }
+        Self { node, id, reader, time, watermark_due: now, batch, out, barriers, reported: None, ended: false, stopped: false, lag: 0, reporter, metrics }
     }
 
     fn pass(&mut self, barrier: Barrier, now: Timestamp) -> Result<()> {
@@ -119,7 +124,10 @@ impl<S: Source> Stage for SourceStage<S> {
                 self.metrics[self.node].emitted(self.batch.len() as u64);
                 self.out.batch(&mut self.batch)?;
                 self.batch.clear();
-                self.send_watermark(now)?;
+                if self.watermark_due <= now {
+                    self.watermark_due = now + WATERMARK_EVERY;
+                    self.send_watermark(now)?;
+                }
                 Ok(Step::Worked)
             }
             Polled::Pending { retry_after } => {

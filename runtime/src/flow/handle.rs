@@ -38,20 +38,20 @@ impl<C: Send + Sync + 'static> FlowType for Flow<C> {
 /// What has been wired so far: the graph, and the typed half of each of its nodes.
 #[derive(Default)]
 pub struct Wiring {
-    pub graph: Graph,
+    pub(crate) graph: Graph,
     /// By node number.
-    pub builds: Vec<Arc<dyn BuildNode>>,
+    pub(crate) builds: Vec<Arc<dyn BuildNode>>,
     /// Copies the batches of an output that has several readers: a `TeeFn<T>`, by output.
-    pub tees: HashMap<PortRef, Arc<dyn Any + Send + Sync>>,
-    pub parts: Parts,
+    pub(crate) tees: HashMap<PortRef, Arc<dyn Any + Send + Sync>>,
+    pub(crate) parts: Parts,
     /// What went wrong while wiring; reported together with what the checks find.
-    pub errors: Vec<Error>,
+    pub(crate) errors: Vec<Error>,
 }
 
 pub type Shared = Rc<RefCell<Wiring>>;
 
 impl Wiring {
-    pub fn add(&mut self, node: Node, build: Arc<dyn BuildNode>) -> usize {
+    pub(crate) fn add(&mut self, node: Node, build: Arc<dyn BuildNode>) -> usize {
         self.graph.nodes.push(node);
         self.builds.push(build);
         self.graph.nodes.len() - 1

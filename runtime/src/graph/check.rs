@@ -15,7 +15,7 @@ const ID_BYTES_MAX: usize = 100;
 
 /// Something about a graph that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(super) enum Problem {
     /// Several nodes have one id.
     DuplicateId { id: String, kinds: Vec<NodeKind> },
     /// An id has characters that cannot be part of file names and transactional ids.
@@ -32,45 +32,50 @@ pub(crate) enum Problem {
     MissingResource { node: String, wanted: &'static str },
 }
 
-/// What a pipeline provides to its operators.
-pub(crate) struct Provided<'a> {
-    /// Whether there is a configuration, or a part of it, of a type.
-    pub has_config: &'a dyn Fn(TypeId) -> bool,
-    /// Whether there is a recipe for a resource of a type.
-    pub has_resource: &'a dyn Fn(TypeId) -> bool,
-}
+/// Whether there is something of a type.
+type Has<'a> = &'a dyn Fn(TypeId) -> bool;
 
-/// Checks a graph.
+/// Checks a graph: what went wrong while it was wired, then what is wrong with the whole. The closures
+/// say which parts of the configuration, and which resources, the pipeline provides.
 ///
 /// # Errors
-/// All problems, in the order of the graph.
-pub(crate) fn check(graph: &Graph, provided: &Provided<'_>) -> Result<(), Vec<Problem>> {
+/// [`ErrorKind::Graph`] with everything that is wrong.
+pub(crate) fn check(
+    graph: &Graph,
+    wiring: Vec<Error>,
+    has_config: impl Fn(TypeId) -> bool,
+    has_resource: impl Fn(TypeId) -> bool,
+) -> Result<()> {
+    to_error(graph, wiring, &problems(graph, &has_config, &has_resource)).map_or(Ok(()), Err)
+}
+
+/// All problems of a graph.
+pub(super) fn problems(graph: &Graph, has_config: Has<'_>, has_resource: Has<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     ids(graph, &mut problems);
     ends(graph, &mut problems);
     for (at, node) in graph.nodes.iter().enumerate() {
         dangling(graph, at, node, &mut problems);
-        needs(node, provided, &mut problems);
+        needs(node, has_config, has_resource, &mut problems);
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    problems
 }
 
-/// One error of everything that is wrong with a graph: what went wrong while it was wired, then what
-/// the checks found. `None` when nothing is.
-pub(crate) fn to_error(graph: &Graph, wiring: &[Error], problems: &[Problem]) -> Option<Error> {
-    let mut told: Vec<String> = wiring.iter().map(Error::to_string).collect();
-    told.extend(problems.iter().map(Problem::to_string));
-    // A wrong setting in a description stays what it is when nothing else is wrong.
-    let kind = match wiring {
-        [only] if problems.is_empty() => only.kind(),
-        _ => ErrorKind::Graph,
-    };
-    let name = &graph.name;
-    match told.len() {
-        0 => None,
-        1 => Some(Error::new(kind, format!("pipeline `{name}`: {}", told.concat()))),
-        count => Some(Error::new(kind, format!("pipeline `{name}` has {count} errors:\n  - {}", told.join("\n  - ")))),
+/// One error of everything.
+fn to_error(graph: &Graph, mut wiring: Vec<Error>, problems: &[Problem]) -> Option<Error> {
+    if wiring.len() == 1 && problems.is_empty() {
+        // A wrong setting in a description stays what it is.
+        return wiring.pop().map(|error| error.at(format_args!("pipeline `{}`", graph.name)));
     }
+    let told: Vec<String> =
+        wiring.iter().map(Error::to_string).chain(problems.iter().map(Problem::to_string)).collect();
+    let name = &graph.name;
+    let message = match told.len() {
+        0 => return None,
+        1 => format!("pipeline `{name}`: {}", told.concat()),
+        count => format!("pipeline `{name}` has {count} errors:\n  - {}", told.join("\n  - ")),
+    };
+    Some(Error::new(ErrorKind::Graph, message))
 }
 
 fn ids(graph: &Graph, problems: &mut Vec<Problem>) {
@@ -116,15 +121,15 @@ fn dangling(graph: &Graph, at: usize, node: &Node, problems: &mut Vec<Problem>) 
     }
 }
 
-fn needs(node: &Node, provided: &Provided<'_>, problems: &mut Vec<Problem>) {
-    let missing = |wanted: &[Wanted], has: &dyn Fn(TypeId) -> bool| {
+fn needs(node: &Node, has_config: Has<'_>, has_resource: Has<'_>, problems: &mut Vec<Problem>) {
+    let missing = |wanted: &[Wanted], has: Has<'_>| {
         let names = wanted.iter().filter(|wanted| !has(wanted.id)).map(|wanted| wanted.name);
         names.collect::<Vec<_>>()
     };
-    for wanted in missing(&node.needs.configs, provided.has_config) {
+    for wanted in missing(&node.needs.configs, has_config) {
         problems.push(Problem::MissingConfig { node: node.id.clone(), wanted });
     }
-    for wanted in missing(&node.needs.resources, provided.has_resource) {
+    for wanted in missing(&node.needs.resources, has_resource) {
         problems.push(Problem::MissingResource { node: node.id.clone(), wanted });
     }
 }

@@ -9,18 +9,18 @@ use std::fmt::Write;
 
 /// What one operator keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OperatorLayout<'a> {
-    pub id: &'a str,
+struct OperatorLayout<'a> {
+    id: &'a str,
     /// The key's type.
-    pub key: &'a str,
+    key: &'a str,
     /// The shape of one key's state.
-    pub schema: &'a Schema,
-    pub event_timers: bool,
-    pub processing_timers: bool,
+    schema: &'a Schema,
+    event_timers: bool,
+    processing_timers: bool,
 }
 
 /// What each keyed operator keeps, in the order of ids, so that rewiring alone changes nothing.
-pub(crate) fn layouts(graph: &Graph) -> Vec<OperatorLayout<'_>> {
+fn layouts(graph: &Graph) -> Vec<OperatorLayout<'_>> {
     let mut layouts: Vec<OperatorLayout<'_>> = graph
         .nodes
         .iter()
@@ -40,7 +40,7 @@ pub(crate) fn layouts(graph: &Graph) -> Vec<OperatorLayout<'_>> {
 }
 
 /// The golden text. One field a line, so that a diff shows the field.
-pub(crate) fn text(graph: &Graph) -> String {
+pub(super) fn text(graph: &Graph) -> String {
     let mut text =
         format!("# What checkpoints of `{}` hold. A change here is a change of the state's format.\n", graph.name);
     for layout in layouts(graph) {

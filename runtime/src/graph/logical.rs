@@ -16,14 +16,14 @@ pub(crate) enum NodeKind {
 /// One output of a node. Nodes are numbered as they are wired, so a node's inputs come from nodes with
 /// smaller numbers: a cycle cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PortRef {
+pub struct PortRef {
     pub node: usize,
     pub port: usize,
 }
 
 /// What is known of an output.
 #[derive(Clone, Debug)]
-pub(crate) struct Port {
+pub struct Port {
     pub name: &'static str,
     pub record: &'static str,
 }

@@ -3,7 +3,7 @@
 //! Pure. It must not know how records are moved or what an operator does.
 
 pub(crate) mod check;
-pub(crate) mod layout;
+mod layout;
 pub(crate) mod logical;
 mod names;
 pub(crate) mod show;

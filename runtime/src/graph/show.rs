@@ -3,33 +3,40 @@
 //! All three show what runs in one chain (records are handed on by a call) and where records cross
 //! between workers (channels). Pure; the formats are told apart here and nowhere else.
 
+use super::layout;
 use super::logical::{Graph, Input, Node, NodeKind};
 use super::names::short;
 use std::fmt::Write;
 
 /// A form in which a graph can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+#[non_exhaustive]
+pub enum GraphFormat {
     /// A tree of lines, for a terminal.
     Text,
     /// The language of Graphviz.
     Dot,
     /// The language of Mermaid, which Markdown viewers draw.
     Mermaid,
+    /// What checkpoints hold: operators' ids, keys, schemas and timers. Kept as a golden file it makes a
+    /// change of the state's format a reviewed diff.
+    Layout,
 }
 
 /// Shows a graph as it runs on so many workers.
-pub(crate) fn show(graph: &Graph, workers: usize, form: Form) -> String {
-    match form {
-        Form::Text => Tree::new(graph).text(workers),
-        Form::Dot => dot(graph, workers),
-        Form::Mermaid => mermaid(graph, workers),
+pub(crate) fn show(graph: &Graph, workers: usize, format: GraphFormat) -> String {
+    match format {
+        GraphFormat::Text => Tree::new(graph).text(workers),
+        GraphFormat::Dot => dot(graph, workers),
+        GraphFormat::Mermaid => mermaid(graph, workers),
+        GraphFormat::Layout => layout::text(graph),
     }
 }
 
 fn title(graph: &Graph, workers: usize) -> String {
-    let s = if workers == 1 { "" } else { "s" };
-    format!("{}: {workers} worker{s}, {} nodes in {} chains", graph.name, graph.nodes.len(), chains(graph).len())
+    let counted = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    let (nodes, chains) = (counted(graph.nodes.len(), "node"), counted(chains(graph).len(), "chain"));
+    format!("{}: {}, {nodes} in {chains}", graph.name, counted(workers, "worker"))
 }
 
 /// The nodes of each chain: a node that reads a channel, or a source, and what is called from there.

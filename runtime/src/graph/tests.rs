@@ -1,6 +1,6 @@
-use super::check::{Problem, Provided, check, to_error};
+use super::check::{self, Problem, check};
 use super::logical::{Graph, Input, KeyedState, Node, NodeKind, Port, PortRef};
-use super::show::{Form, show};
+use super::show::{GraphFormat, show};
 use super::{layout, names};
 use crate::api::needs::Needs;
 use crate::api::state::Schema;
@@ -63,13 +63,13 @@ fn word_count() -> Graph {
 }
 
 fn problems(graph: &Graph) -> Vec<Problem> {
-    check(graph, &Provided { has_config: &|_| false, has_resource: &|_| false }).err().unwrap_or_default()
+    check::problems(graph, &|_| false, &|_| false)
 }
 
 #[test]
 fn a_sound_graph_has_no_problems() {
     assert_eq!(problems(&word_count()), []);
-    assert!(to_error(&word_count(), &[], &[]).is_none());
+    check(&word_count(), Vec::new(), |_| false, |_| false).unwrap();
 }
 
 #[test]
@@ -151,21 +151,19 @@ fn parts_that_are_wanted_must_be_provided() {
         found[0].to_string().contains("`count` wants the configuration") && found[0].to_string().contains("Limits")
     );
     assert!(found[1].to_string().contains("flow.resource"));
-    let is_there = Provided { has_config: &|id| id == std::any::TypeId::of::<Limits>(), has_resource: &|_| true };
-    assert_eq!(check(&graph, &is_there), Ok(()));
+    check(&graph, Vec::new(), |id| id == std::any::TypeId::of::<Limits>(), |_| true).unwrap();
 }
 
 #[test]
 fn everything_wrong_is_one_error() {
-    let wiring = [Error::new(ErrorKind::Config, "no topic").at("source `lines`")];
+    let wiring = || vec![Error::new(ErrorKind::Config, "no topic").at("source `lines`")];
     let graph = Graph { name: "p".into(), nodes: Vec::new() };
-    let error = to_error(&graph, &wiring, &problems(&graph)).unwrap();
+    let error = check(&graph, wiring(), |_| false, |_| false).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Graph);
-    assert!(
-        error.to_string().starts_with("pipeline `p` has 3 errors:\n  - source `lines`: no topic\n  - nothing comes in"),
-        "{error}"
-    );
-    assert_eq!(to_error(&graph, &wiring, &[]).unwrap().kind(), ErrorKind::Config);
+    let expected = "pipeline `p` has 3 errors:\n  - source `lines`: no topic\n  - nothing comes in";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    let alone = check(&word_count(), wiring(), |_| false, |_| false).unwrap_err();
+    assert_eq!(alone.kind(), ErrorKind::Config);
 }
 
 #[test]
@@ -192,7 +190,7 @@ lines (source, file \"in.txt\")
         ├─ out: Total ──▶ totals (sink)
         └─ failed: Failed<Bad> ──▶ count.failed.discard (end)
 ";
-    assert_eq!(show(&word_count(), 4, Form::Text), expected);
+    assert_eq!(show(&word_count(), 4, GraphFormat::Text), expected);
 }
 
 #[test]
@@ -200,14 +198,14 @@ fn a_node_with_two_inputs_is_drawn_once() {
     let mut graph = word_count();
     graph.nodes.push(node("more", NodeKind::Source, &[], &[("records", "String")]));
     graph.nodes.push(node("both", NodeKind::Operator, &[(5, 0), (5, 0)], &[]));
-    let text = show(&graph, 1, Form::Text);
+    let text = show(&graph, 1, GraphFormat::Text);
     assert!(text.contains("1 worker, 7 nodes in 4 chains"), "{text}");
     assert!(text.contains("├─ String to in ══▶ both (operator)\n└─ String to in ══▶ both (see above)\n"), "{text}");
 }
 
 #[test]
 fn dot_and_mermaid_box_the_chains_and_escape_text() {
-    let dot = show(&word_count(), 2, Form::Dot);
+    let dot = show(&word_count(), 2, GraphFormat::Dot);
     for part in [
         "subgraph cluster_1",
         "style=dashed",
@@ -217,7 +215,7 @@ fn dot_and_mermaid_box_the_chains_and_escape_text() {
         assert!(dot.contains(part), "{part}\n--- in ---\n{dot}");
     }
     assert_eq!(dot.matches('{').count(), dot.matches('}').count());
-    let mermaid = show(&word_count(), 2, Form::Mermaid);
+    let mermaid = show(&word_count(), 2, GraphFormat::Mermaid);
     for part in [
         "flowchart LR",
         "subgraph chain1",

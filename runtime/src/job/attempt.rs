@@ -9,6 +9,7 @@ use super::workers::{Workers, bells};
 use super::{Event, Positions, Runner, internal};
 use crate::api::sink::Share;
 use crate::clock::{Clock, SystemClock};
+use crate::crash::crash_point;
 use crate::control::coordinator::Coordinator;
 use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, RestoreFrom};
 use crate::control::manifest::StateLayout;
@@ -21,6 +22,7 @@ use crate::data::report::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::{Graph, NodeKind};
 use crate::id::Epoch;
+use crate::metrics::NodeMetrics;
 use crate::progress::{CheckpointStats, Outcome};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,6 +70,7 @@ struct Start {
 impl Runner {
     /// Runs one attempt to its end.
     pub(super) fn attempt(&mut self) -> Result<Outcome> {
+        self.metrics.iter().for_each(NodeMetrics::forget_lag);
         let (store, start) = self.claim()?;
         let epoch = start.claimed.next_epoch;
         let attempt = Attempt {
@@ -79,9 +82,14 @@ impl Runner {
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
         let listed = start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
+        crash_point("before-recover");
         participants.recover(&listed, &start.claimed.permit)?;
+        crash_point("recovered");
         if start.finished {
-            tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
+            tracing::info!(
+                "all input was read and committed by an earlier run; to process it anew, give the job another checkpoint folder \
+                 (--checkpoint-dir) and its sinks another place"
+            );
             return Ok(Outcome::Ended);
         }
         let (bells, wakers) = bells(self.settings.workers);
@@ -125,6 +133,7 @@ impl Runner {
         let info = format!("process {}", std::process::id());
         let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
+        crash_point("claimed");
         let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
         let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
         let (plan, finished) = match recovery {
@@ -286,6 +295,7 @@ impl Runner {
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
             Effect::Settled(settled) => {
+                crash_point("settled");
                 threads.workers.committed(settled.epoch);
                 threads.storage.retain()?;
                 self.settled(settled.epoch, settled.duration_ms, settled.state_bytes);

@@ -61,14 +61,7 @@ pub(crate) fn wire<P: Pipeline>(config: Arc<P::Config>) -> Result<Wired> {
     P::build(&flow);
     let wiring = std::mem::take(&mut *Rc::clone(&flow.wiring).borrow_mut());
     let Wiring { graph, builds, tees, parts, errors } = wiring;
-    let provided = check::Provided {
-        has_config: &|id| parts.find_config(id).is_some(),
-        has_resource: &|id| parts.find_resource(id).is_some(),
-    };
-    let problems = check::check(&graph, &provided).err().unwrap_or_default();
-    if let Some(error) = check::to_error(&graph, &errors, &problems) {
-        return Err(error);
-    }
+    check::check(&graph, errors, |id| parts.find_config(id).is_some(), |id| parts.find_resource(id).is_some())?;
     Ok(Wired { graph: Arc::new(graph), builds: Arc::new(builds), tees: Arc::new(tees), parts })
 }
 
@@ -146,7 +139,7 @@ impl<P: Pipeline> JobBuilder<P> {
     ///
     /// # Errors
     /// [`ErrorKind::Graph`] with everything that is wrong with the wiring.
-    pub(crate) fn graph(&self, format: show::Form) -> Result<String> {
+    pub fn graph(&self, format: show::GraphFormat) -> Result<String> {
         let wired = wire::<P>(self.config.clone())?;
         Ok(show::show(&wired.graph, self.settings.workers, format))
     }

@@ -1,9 +1,10 @@
 //! The participants of the two-phase commit, each on a thread of its own, where calls may block.
 
 use super::Event;
-use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
+use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
+use crate::crash::crash_point;
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
 use crate::error::{Error, ErrorKind, Result};
@@ -158,11 +159,15 @@ fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Tas
         // A sink of a user's may panic; what it leaves behind is not used again.
         let event = catch_unwind(AssertUnwindSafe(|| match task {
             Task::Prepare(epoch, shares) => {
+                crash_point("before-prepare");
                 let prepared = participant.prepare(epoch, shares).map_err(at);
+                crash_point("after-prepare");
                 Event::Prepared { participant: name.to_owned(), epoch, prepared }
             }
             Task::Commit(committable, permit) => {
+                crash_point("before-commit");
                 let committed = participant.commit(&committable, &permit).map_err(at);
+                crash_point("after-commit");
                 Event::Committed { participant: name.to_owned(), epoch: committable.epoch, committed }
             }
         }));

@@ -5,6 +5,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::control::log::ClaimedLog;
 use crate::control::manifest::{Cut, StatePart};
 use crate::control::store::blob_name;
+use crate::crash::crash_point;
 use crate::data::report::StateBytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, groups_of_worker};
@@ -92,13 +93,17 @@ impl Writer {
                 Task::Publish(cut) => {
                     let epoch = cut.epoch;
                     let now_ms = SystemClock.now().as_millis().unsigned_abs();
-                    Event::Published { epoch, result: self.log.publish(cut, now_ms) }
+                    crash_point("before-publish");
+                    let result = self.log.publish(cut, now_ms);
+                    crash_point("after-publish");
+                    Event::Published { epoch, result }
                 }
                 Task::Retain => {
                     // What could not be deleted is deleted next time: no reason to fail.
                     if let Err(error) = self.log.retain(self.retain) {
                         tracing::warn!(%error, "old checkpoints could not be deleted; they will be tried again");
                     }
+                    crash_point("after-retain");
                     continue;
                 }
             };
@@ -120,7 +125,9 @@ impl Writer {
             return Ok(Vec::new());
         }
         let name = blob_name(self.log.attempt(), task.epoch, &task.operator, task.worker, 0);
+        crash_point("before-state");
         self.log.store().put_blob(&name, &task.state.bytes)?;
+        crash_point("after-state");
         let groups = groups_of_worker(task.worker, self.workers);
         Ok(vec![StatePart::of(task.worker, groups, name, &task.state.bytes, task.state.entries)])
     }

@@ -11,14 +11,15 @@ const NAME_BYTES_MAX: usize = 100;
 /// A finer interval is not met: timers count milliseconds.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-pub(super) fn validate(settings: &Settings) -> Result<()> {
+/// All that is wrong.
+pub(super) fn wrong(settings: &Settings) -> Vec<String> {
     let mut wrong = Vec::new();
     name(settings, &mut wrong);
     workers(settings, &mut wrong);
     times(settings, &mut wrong);
     checkpoints(settings, &mut wrong);
     restarts(settings, &mut wrong);
-    all(wrong)
+    wrong
 }
 
 /// One error of many complaints.

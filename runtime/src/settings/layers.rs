@@ -61,8 +61,9 @@ impl Layers {
         for set in &self.sets {
             reading.set(set);
         }
+        // What could not be read has kept its default, so it is not complained of twice.
+        reading.wrong.extend(check::wrong(&reading.settings));
         check::all(reading.wrong)?;
-        reading.settings.validate()?;
         Ok(Layered { settings: reading.settings, config: reading.config, warnings: reading.warnings })
     }
 }

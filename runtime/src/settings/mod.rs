@@ -145,7 +145,7 @@ impl Settings {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) with everything that is wrong.
     pub fn validate(&self) -> Result<()> {
-        check::validate(self)
+        check::all(check::wrong(self))
     }
 
     /// The job's name: the one set, or the pipeline's.

@@ -2,5 +2,8 @@
 
 pub mod conformance;
 mod operator;
+#[doc(hidden)]
+pub mod permit;
 
+pub use crate::crash::CRASH_POINTS;
 pub use operator::{OperatorHarness, Snapshot};

@@ -1,3 +1,5 @@
+//! Points in time, in milliseconds: of events, and of processing.
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, Sub};

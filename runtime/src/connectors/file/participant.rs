@@ -14,6 +14,7 @@
 use super::failed;
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit};
 use crate::control::permit::CommitPermit;
+use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,7 @@ impl Directory {
     fn mark_committed(&self, epoch: Epoch, parts: &[Part]) -> Result<()> {
         let path = self.hidden.join(format!("{:08}{COMMITTED}", epoch.0));
         File::create(&path).map_err(|error| failed(ErrorKind::Sink, "create", &path, error))?;
+        crash_point("file-marked");
         for part in parts {
             self.remove_hidden(&part.part)?;
         }
@@ -302,6 +304,7 @@ impl TwoPhaseCommit for FileParticipant {
         for committable in published {
             self.commit(committable, permit)?;
         }
+        crash_point("recover-settled");
         for name in self.directory.hidden_names()? {
             if name.ends_with(".part") {
                 self.directory.remove_hidden(&name)?;
@@ -344,6 +347,7 @@ impl TwoPhaseCommit for FileParticipant {
         }
         for part in &parts {
             self.directory.publish(part, committable.epoch)?;
+            crash_point("file-named");
         }
         sync(&self.directory.visible)?;
         self.directory.mark_committed(committable.epoch, &parts)

@@ -7,6 +7,7 @@
 use super::{ClaimedLog, read_slots};
 use crate::control::manifest::{CheckpointKind, Slot};
 use crate::control::store::blob_origin;
+use crate::crash::crash_point;
 use crate::error::Result;
 use std::collections::BTreeSet;
 
@@ -48,6 +49,7 @@ impl ClaimedLog {
                     // manifests whose blobs are gone.
                     self.store.delete_slot(*slot)?;
                     retained.slots_deleted += 1;
+                    crash_point("retain-slot");
                 }
                 Ok(_) => {}
                 Err(_) => unreadable = true,
@@ -61,6 +63,7 @@ impl ClaimedLog {
             if !named.contains(blob.as_str()) && self.may_delete(&blob) {
                 self.store.delete_blob(&blob)?;
                 retained.blobs_deleted += 1;
+                crash_point("retain-blob");
             }
         }
         Ok(retained)

@@ -14,6 +14,7 @@
 use super::disk::{self, TempFile};
 use super::{CheckpointStore, Created, blob_differs, check_blob_name, envelope, missing_blob};
 use crate::control::manifest::{StoreIdentity, decode_identity, encode_identity};
+use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,6 +132,9 @@ impl LocalStore {
         #[cfg(test)]
         let temp = self.crash_before_link(temp, target, parts)?;
         let made = temp.link(target)?;
+        if target.extension().is_some_and(|kind| kind == "slot") {
+            crash_point("manifest-visible");
+        }
         drop(temp);
         // Also when it existed: what is seen may be another process's link that is not on the disk yet,
         // or our own after a failed fsync, and whoever acts on it must know that it stays.

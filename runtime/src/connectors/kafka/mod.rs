@@ -1,0 +1,43 @@
+//! Kafka: [`KafkaSource`] and [`KafkaSink`].
+//!
+//! ```text
+//! source  reader  start     a worker's partitions, read in batches; where each one begins and ends
+//! sink    writer            records to bytes to librdkafka; never blocks a worker
+//! participant  recover      two-phase commit: prepare, commit, and what a dead process left behind
+//! pool  producer  tally     transactional producers, one transaction per epoch, delivery reports
+//! fate  committable         what a manifest says of a transaction, and whether it was committed
+//! wire                      the protocol itself, for what librdkafka cannot do
+//! raw                       the unsafe calls into librdkafka
+//! ```
+//!
+//! The protocol rests on KIP-98 (transactions) and KIP-664 (describing them). librdkafka has no way
+//! to resume a dead process's transaction: its `init_transactions` aborts it. So a committable names
+//! the transaction, and recovery ends it over the wire before any producer is created.
+
+mod committable;
+mod fate;
+mod log;
+mod notice;
+mod participant;
+mod pool;
+mod position;
+mod producer;
+mod raw;
+mod reader;
+mod recover;
+mod settings;
+mod sink;
+mod source;
+mod start;
+mod tally;
+#[doc(hidden)]
+pub mod wire;
+mod writer;
+
+pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
+pub use participant::KafkaParticipant;
+pub use reader::KafkaReader;
+pub use settings::Security;
+pub use sink::KafkaSink;
+pub use source::{KafkaSource, StartAt};
+pub use writer::KafkaWriter;

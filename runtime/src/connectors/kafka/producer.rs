@@ -1,0 +1,299 @@
+//! One librdkafka producer with its delivery reports: an *outlet*, through which one transaction at
+//! a time flows. Also the thread that polls the reports of all outlets.
+
+use super::log::{self, Errors};
+use super::raw::{self, ProducerTopic, Reports};
+use super::tally::Tally;
+use crate::api::source::Waker;
+use crate::error::{Error, ErrorKind, Result};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// The pause before a call into librdkafka is repeated.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Receives delivery reports; the number that travels with a record is its writer's.
+#[derive(Default)]
+pub(super) struct Delivery {
+    tally: Tally,
+    errors: Errors,
+}
+
+impl ClientContext for Delivery {
+    fn log(&self, level: RDKafkaLogLevel, _facility: &str, text: &str) {
+        log::write(level as i32, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.tally.fail(reason.to_owned());
+        }
+        self.errors.report(format_args!("{error}: {reason}"));
+    }
+}
+
+impl ProducerContext for Delivery {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, writer: usize) {
+        match result {
+            Ok(message) if message.offset() >= 0 => self.tally.arrived(writer, message.partition(), message.offset()),
+            // After a lost answer the broker may say "already stored" without saying where.
+            Ok(message) => self.tally.fail(format!(
+                "a record was stored in {}/{} but the broker did not say where",
+                message.topic(),
+                message.partition()
+            )),
+            Err((error, message)) => {
+                self.tally.fail(format!("a record for {} was not delivered: {error}", message.topic()));
+            }
+        }
+    }
+}
+
+/// One producer, and what was sent through it since it last began.
+pub(super) struct Outlet {
+    /// Its transactional id; empty without transactions.
+    pub id: String,
+    // Before the producer: the callback ends first.
+    reports: Reports<Delivery>,
+    producer: Arc<BaseProducer<Delivery>>,
+    sent: AtomicU64,
+    first_sent: Mutex<Option<Instant>>,
+}
+
+impl Outlet {
+    /// Creates the producer; with an id, also takes the id over, which aborts what it had open.
+    pub fn open(config: &ClientConfig, id: String, poller: &Poller, deadline: Instant) -> Result<Arc<Self>> {
+        let mut config = config.clone();
+        if !id.is_empty() {
+            config.set("transactional.id", &id);
+        }
+        let producer: BaseProducer<Delivery> = config.create_with_context(Delivery::default()).map_err(|error| {
+            Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka sink; see .set(..)")
+                .caused_by(error)
+        })?;
+        let producer = Arc::new(producer);
+        let poller_thread = poller.thread.clone();
+        let reports = Reports::new(producer.clone(), move || poller_thread.unpark());
+        let (sent, first_sent) = (AtomicU64::new(0), Mutex::new(None));
+        let outlet = Arc::new(Self { id, reports, producer, sent, first_sent });
+        poller.add(&outlet);
+        if !outlet.id.is_empty() {
+            outlet.repeat(deadline, |producer, left| producer.init_transactions(left)).map_err(|error| {
+                let message = format!("the Kafka sink cannot open transactions as {}", outlet.id);
+                Error::new(ErrorKind::Sink, message).caused_by(error)
+            })?;
+        }
+        Ok(outlet)
+    }
+
+    /// Calls again what says that it may be called again.
+    fn repeat(
+        &self,
+        deadline: Instant,
+        call: impl Fn(&BaseProducer<Delivery>, Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+            match call(&self.producer, left) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && left > PAUSE => {
+                    std::thread::sleep(PAUSE)
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Opens the next transaction; nothing is sent to a broker before the first record.
+    pub fn begin(&self) -> Result<()> {
+        self.tally().reset();
+        self.sent.store(0, Ordering::SeqCst);
+        *self.first_sent() = None;
+        self.producer.begin_transaction().map_err(|error| {
+            Error::new(ErrorKind::Sink, format!("the Kafka sink cannot begin a transaction as {}", self.id))
+                .caused_by(error)
+        })
+    }
+
+    pub fn commit(&self, deadline: Instant) -> Result<(), KafkaError> {
+        self.repeat(deadline, |producer, left| producer.commit_transaction(left))
+    }
+
+    /// Aborts the open transaction. What is still queued is sent first: librdkafka cannot abort otherwise.
+    pub fn abort(&self, deadline: Instant) -> Result<(), KafkaError> {
+        self.flush(deadline.saturating_duration_since(Instant::now()));
+        self.repeat(deadline, |producer, left| producer.abort_transaction(left))
+    }
+
+    pub fn flush(&self, timeout: Duration) {
+        raw::flush(&self.producer, timeout);
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.producer.context().tally
+    }
+
+    pub fn topic(&self, name: &CString) -> Result<ProducerTopic<Delivery>> {
+        ProducerTopic::new(self.producer.clone(), name).map_err(|error| {
+            Error::new(ErrorKind::Sink, format!("librdkafka refuses the topic {name:?}")).caused_by(error)
+        })
+    }
+
+    /// Refuses a topic that does not exist.
+    pub fn check_topic(&self, topic: &str, within: Duration) -> Result<()> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), within).map_err(|error| {
+            Error::new(ErrorKind::Sink, format!("no broker told about the topic {topic} in time: is Kafka up?"))
+                .caused_by(error)
+        })?;
+        let error = metadata.topics().iter().find(|found| found.name() == topic).and_then(|found| found.error());
+        match error.map(RDKafkaErrorCode::from) {
+            None => Ok(()),
+            Some(error) => {
+                let message =
+                    format!("the Kafka sink cannot write to the topic {topic}: {error}; create it, or fix its name");
+                Err(Error::new(ErrorKind::Sink, message))
+            }
+        }
+    }
+
+    /// So many more records were given to librdkafka.
+    pub fn count_sent(&self, records: u64) {
+        if records > 0 {
+            self.first_sent().get_or_insert_with(Instant::now);
+            self.sent.fetch_add(records, Ordering::SeqCst);
+        }
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst).saturating_sub(self.tally().acknowledged())
+    }
+
+    /// How long the transaction has been open, at the most.
+    pub fn age(&self) -> Duration {
+        self.first_sent().map_or(Duration::ZERO, |first| first.elapsed())
+    }
+
+    fn first_sent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.first_sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The failure of a record or of the producer, as an error.
+    pub fn check(&self) -> Result<()> {
+        let why = self.tally().failure().or_else(|| raw::fatal_error(self.producer.client()));
+        match why {
+            None => Ok(()),
+            Some(why) => Err(Error::new(ErrorKind::Sink, format!("the Kafka sink's producer failed: {why}"))),
+        }
+    }
+
+    /// As `check`, without asking librdkafka: for each batch.
+    pub fn check_reports(&self) -> Result<()> {
+        if self.tally().failure().is_some() { self.check() } else { Ok(()) }
+    }
+}
+
+/// A worker that waits for room, for acknowledgements or for a transaction.
+pub(super) struct Waiter {
+    waiting: AtomicBool,
+    waker: Waker,
+}
+
+impl Waiter {
+    /// From now on the next event wakes the worker. Afterwards the condition has to be looked at again.
+    pub fn arm(&self) {
+        self.waiting.store(true, Ordering::SeqCst);
+    }
+}
+
+/// All waiters of a participant.
+#[derive(Default)]
+pub(super) struct Waiters(Mutex<Vec<Arc<Waiter>>>);
+
+impl Waiters {
+    pub fn add(&self, waker: Waker) -> Arc<Waiter> {
+        let waiter = Arc::new(Waiter { waiting: AtomicBool::new(false), waker });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(waiter.clone());
+        waiter
+    }
+
+    pub fn wake(&self) {
+        for waiter in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if waiter.waiting.swap(false, Ordering::SeqCst) {
+                waiter.waker.wake();
+            }
+        }
+    }
+}
+
+/// The thread that polls delivery reports. librdkafka wakes it, so it costs nothing while idle.
+pub(super) struct Poller {
+    thread: Thread,
+    outlets: Arc<Mutex<Vec<Weak<Outlet>>>>,
+    stop: Arc<AtomicBool>,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// librdkafka's log lines and errors are picked up this often even if nobody wakes the thread.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+impl Poller {
+    pub fn start(waiters: Arc<Waiters>) -> Result<Self> {
+        let outlets: Arc<Mutex<Vec<Weak<Outlet>>>> = Arc::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (polled, stopped) = (outlets.clone(), stop.clone());
+        let handle = std::thread::Builder::new()
+            .name("kafka-reports".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::SeqCst) {
+                    poll(&polled, &waiters);
+                    std::thread::park_timeout(LOOK_AGAIN);
+                }
+            })
+            .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no thread").caused_by(error))?;
+        Ok(Self { thread: handle.thread().clone(), outlets, stop, handle: Some(handle) })
+    }
+
+    fn add(&self, outlet: &Arc<Outlet>) {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(outlet));
+    }
+}
+
+fn poll(outlets: &Mutex<Vec<Weak<Outlet>>>, waiters: &Waiters) {
+    let live: Vec<Arc<Outlet>> = {
+        let mut outlets = outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        outlets.retain(|outlet| outlet.strong_count() > 0);
+        outlets.iter().filter_map(Weak::upgrade).collect()
+    };
+    for outlet in live {
+        let mut any = false;
+        // One call handles one event, which may be the reports of thousands of records.
+        while outlet.reports.waiting() > 0 {
+            outlet.producer.poll(Duration::ZERO);
+            any = true;
+        }
+        if any {
+            waiters.wake();
+        }
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+        if let Some(handle) = self.handle.take() {
+            // A panic of the thread was reported when it happened.
+            let _ = handle.join();
+        }
+    }
+}

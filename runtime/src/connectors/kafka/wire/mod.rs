@@ -1,0 +1,107 @@
+//! The Kafka protocol itself, for the few requests that librdkafka does not offer: describe, list and
+//! end transactions by name, and look at one batch of a log.
+//!
+//! Versions are pinned where a newer one means something else: EndTxn stays at 4, as 5 belongs to
+//! transactions of another kind than librdkafka's (KIP-890), and Fetch stays at 12, the last one that
+//! names topics. This module answers questions; what the answers mean is decided elsewhere.
+
+mod batch;
+mod connection;
+mod network;
+mod transactions;
+
+pub use batch::BatchHeader;
+pub use network::Peek;
+pub use transactions::{Described, Producer};
+
+use super::settings::Security;
+use crate::error::{Error, ErrorKind, Result};
+use network::Network;
+use std::time::{Duration, Instant};
+
+/// The brokers of a cluster, asked from a thread that may block. Each question has a deadline, until
+/// which it is asked again when a broker is away or busy.
+pub struct Cluster {
+    runtime: tokio::runtime::Runtime,
+    network: Network,
+}
+
+impl Cluster {
+    /// Prepares to ask; nothing connects yet. `brokers` is `host:port,host:port`.
+    ///
+    /// # Errors
+    /// `Config` for brokers that are not of that form.
+    pub fn new(brokers: &str, security: Security) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no event queue").caused_by(error))?;
+        Ok(Self { runtime, network: Network::new(brokers, security)? })
+    }
+
+    /// The cluster's id, given to it when it was created.
+    ///
+    /// # Errors
+    /// `Sink` when no broker answers in time.
+    pub fn cluster_id(&mut self, within: Duration) -> Result<String> {
+        self.runtime.block_on(self.network.cluster_id(Instant::now() + within))
+    }
+
+    /// A topic's id, another one for each topic that ever had the name; `None` if all the time there was
+    /// no such topic.
+    ///
+    /// # Errors
+    /// `Sink` when no broker answers in time.
+    pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<Option<String>> {
+        self.runtime.block_on(self.network.topic_id(topic, Instant::now() + within))
+    }
+
+    /// What the coordinator knows of a transactional id; `None` if nothing.
+    ///
+    /// # Errors
+    /// `Sink` when the coordinator does not answer in time, or refuses.
+    pub fn describe(&mut self, id: &str, within: Duration) -> Result<Option<Described>> {
+        self.runtime.block_on(self.network.describe(id, Instant::now() + within))
+    }
+
+    /// Ends a transaction of a producer that nobody may be using any more. The answer is the broker's
+    /// error code; it decides nothing: describe the transaction afterwards.
+    ///
+    /// # Errors
+    /// `Sink` when the coordinator does not answer in time.
+    pub fn end(&mut self, id: &str, producer: Producer, commit: bool, within: Duration) -> Result<i16> {
+        self.runtime.block_on(self.network.end(id, producer, commit, Instant::now() + within))
+    }
+
+    /// The transactional ids that start so, of all brokers, with their states.
+    ///
+    /// # Errors
+    /// `Sink` when a broker does not answer in time.
+    pub fn list(&mut self, prefix: &str, within: Duration) -> Result<Vec<(String, String)>> {
+        self.runtime.block_on(self.network.list(prefix, Instant::now() + within))
+    }
+
+    /// Aborts whatever this id has open, and locks out whoever was using it.
+    ///
+    /// # Errors
+    /// `Sink` when the coordinator does not answer in time, or refuses.
+    pub fn init_producer_id(&mut self, id: &str, timeout: Duration, within: Duration) -> Result<Producer> {
+        self.runtime.block_on(self.network.init_producer_id(id, timeout, Instant::now() + within))
+    }
+
+    /// The one batch at an offset of a log, and what its broker says beside it. With `committed` only
+    /// what is decided is shown.
+    ///
+    /// # Errors
+    /// `Sink` when the partition's leader does not answer in time.
+    pub fn peek(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        committed: bool,
+        within: Duration,
+    ) -> Result<Peek> {
+        self.runtime.block_on(self.network.peek(topic, partition, offset, committed, Instant::now() + within))
+    }
+}

@@ -1,0 +1,280 @@
+//! Finds the right broker for each question, and asks again while brokers are away or busy.
+
+use super::batch::{self, BatchHeader};
+use super::connection::Connection;
+use crate::connectors::kafka::settings::Security;
+use crate::error::{Error, ErrorKind, Result};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    BrokerId, FetchRequest, FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
+};
+use kafka_protocol::protocol::{Request, StrBytes};
+use std::collections::HashMap;
+use std::io;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+type Address = (String, u16);
+
+/// The pause before a question is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// UNKNOWN_TOPIC_OR_PARTITION.
+const UNKNOWN_TOPIC: i16 = 3;
+
+pub(super) struct Network {
+    bootstrap: Vec<Address>,
+    security: Security,
+    connections: HashMap<Address, Connection>,
+    /// The coordinators of transactional ids, and the leaders of partitions.
+    coordinators: HashMap<String, Address>,
+    leaders: HashMap<(String, i32), Address>,
+}
+
+/// Why a question has no answer yet.
+pub(super) enum Trouble {
+    /// Worth asking again.
+    Passing(String),
+    /// Asking again does not help.
+    Final(Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Unsupported => Self::Final(Error::new(ErrorKind::Config, error.to_string())),
+            _ => Self::Passing(error.to_string()),
+        }
+    }
+}
+
+/// A broker's error code in words.
+pub(super) fn code_text(code: i16) -> String {
+    ResponseError::try_from_code(code).map_or_else(|| format!("error {code}"), |error| format!("{error} ({code})"))
+}
+
+/// What a broker says at one offset of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// 0, or the broker's error code, which then says all.
+    pub code: i16,
+    /// The batch that covers the offset, or the next one.
+    pub batch: Option<BatchHeader>,
+    /// The aborted transactions that the broker names with the batch: producer id and first offset.
+    pub aborted: Vec<(i64, i64)>,
+}
+
+impl Network {
+    pub fn new(brokers: &str, security: Security) -> Result<Self> {
+        let address = |broker: &str| {
+            let (host, port) = broker.rsplit_once(':')?;
+            Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+        };
+        let bootstrap: Option<Vec<Address>> = brokers.split(',').map(address).collect();
+        let bootstrap = bootstrap.ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
+        })?;
+        let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { bootstrap, security, connections, coordinators, leaders })
+    }
+
+    /// Asks until there is an answer or the deadline has passed.
+    pub async fn until<T>(
+        &mut self,
+        deadline: Instant,
+        what: &str,
+        mut attempt: impl AsyncFnMut(&mut Self) -> Result<T, Trouble>,
+    ) -> Result<T> {
+        loop {
+            let why = match attempt(self).await {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Final(error)) => return Err(error.at(what)),
+                Err(Trouble::Passing(why)) => why,
+            };
+            if Instant::now() + PAUSE >= deadline {
+                let brokers: Vec<String> = self.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+                let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));
+                return Err(Error::new(ErrorKind::Sink, message));
+            }
+            // Whoever was asked may not be the right one any more.
+            self.connections.clear();
+            self.coordinators.clear();
+            self.leaders.clear();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// One request to one broker; the connection is kept.
+    pub async fn ask<R: Request>(
+        &mut self,
+        address: &Address,
+        request: R,
+        versions: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<(i16, R::Response), Trouble> {
+        // Taken out while in use: a connection that failed half way is not put back.
+        let mut connection = match self.connections.remove(address) {
+            Some(connection) => connection,
+            None => Connection::open(&address.0, address.1, self.security, deadline).await.map_err(|error| {
+                Trouble::from(io::Error::new(error.kind(), format!("{}:{}: {error}", address.0, address.1)))
+            })?,
+        };
+        let answer = connection.call(request, versions, deadline).await?;
+        self.connections.insert(address.clone(), connection);
+        Ok(answer)
+    }
+
+    /// Any broker that answers.
+    async fn ask_any<R: Request + Clone>(
+        &mut self,
+        request: R,
+        versions: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<(i16, R::Response), Trouble> {
+        let mut trouble = Trouble::Passing("no broker is given".to_owned());
+        for address in self.bootstrap.clone() {
+            match self.ask(&address, request.clone(), versions.clone(), deadline).await {
+                Err(Trouble::Passing(why)) => trouble = Trouble::Passing(why),
+                answer => return answer,
+            }
+        }
+        Err(trouble)
+    }
+
+    pub async fn metadata(&mut self, topic: Option<&str>, deadline: Instant) -> Result<MetadataResponse, Trouble> {
+        let named = |topic: &str| MetadataRequestTopic::default().with_name(Some(TopicName(text(topic))));
+        let topics = topic.map(named).into_iter().collect();
+        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
+        Ok(self.ask_any(request, 4..=12, deadline).await?.1)
+    }
+
+    pub async fn cluster_id(&mut self, deadline: Instant) -> Result<String> {
+        self.until(deadline, "asking for the cluster's id", async |network| {
+            let metadata = network.metadata(None, deadline).await?;
+            Ok(metadata.cluster_id.map(|id| id.to_string()).unwrap_or_default())
+        })
+        .await
+    }
+
+    pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<Option<String>> {
+        self.until(deadline, &format!("asking for the topic {topic}"), async |network| {
+            let metadata = network.metadata(Some(topic), deadline).await?;
+            let Some(found) = metadata.topics.first() else { return Err(trouble(0, topic)) };
+            match found.error_code {
+                0 => Ok(Some(found.topic_id.to_string())),
+                // A broker that has just started knows no topics yet: only the last answer counts.
+                UNKNOWN_TOPIC if Instant::now() + 2 * PAUSE >= deadline => Ok(None),
+                code => Err(trouble(code, topic)),
+            }
+        })
+        .await
+    }
+
+    pub async fn coordinator(&mut self, id: &str, deadline: Instant) -> Result<Address, Trouble> {
+        if let Some(known) = self.coordinators.get(id) {
+            return Ok(known.clone());
+        }
+        let request = FindCoordinatorRequest::default().with_key_type(1).with_key(text(id));
+        let answer = self.ask_any(request, 1..=3, deadline).await?.1;
+        match answer.error_code {
+            0 => {
+                let address = address(&answer.host, answer.port)?;
+                self.coordinators.insert(id.to_owned(), address.clone());
+                Ok(address)
+            }
+            code => Err(trouble(code, "FindCoordinator")),
+        }
+    }
+
+    async fn leader(&mut self, topic: &str, partition: i32, deadline: Instant) -> Result<Address, Trouble> {
+        let key = (topic.to_owned(), partition);
+        if let Some(known) = self.leaders.get(&key) {
+            return Ok(known.clone());
+        }
+        let metadata = self.metadata(Some(topic), deadline).await?;
+        let found = metadata.topics.first().ok_or_else(|| Trouble::Passing("no metadata".to_owned()))?;
+        if found.error_code != 0 {
+            return Err(trouble(found.error_code, topic));
+        }
+        let leader =
+            found.partitions.iter().find(|found| found.partition_index == partition).map(|found| found.leader_id);
+        let broker = metadata.brokers.iter().find(|broker| Some(broker.node_id) == leader);
+        let broker = broker.ok_or_else(|| Trouble::Passing(format!("{topic}/{partition} has no leader")))?;
+        let address = address(&broker.host, broker.port)?;
+        self.leaders.insert(key, address.clone());
+        Ok(address)
+    }
+
+    /// One partition in a request, as the lists of aborted transactions of further ones are incomplete.
+    pub async fn peek(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        committed: bool,
+        deadline: Instant,
+    ) -> Result<Peek> {
+        self.until(deadline, &format!("looking at {topic}/{partition} offset {offset}"), async |network| {
+            let leader = network.leader(topic, partition, deadline).await?;
+            let wanted = FetchPartition::default()
+                .with_partition(partition)
+                .with_current_leader_epoch(-1)
+                .with_fetch_offset(offset)
+                .with_last_fetched_epoch(-1)
+                .with_log_start_offset(-1)
+                .with_partition_max_bytes(1);
+            let request = FetchRequest::default()
+                .with_replica_id(BrokerId(-1))
+                .with_min_bytes(1)
+                .with_max_bytes(1)
+                .with_isolation_level(i8::from(committed))
+                .with_session_epoch(-1)
+                .with_topics(vec![
+                    FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![wanted]),
+                ]);
+            let answer = network.ask(&leader, request, 4..=12, deadline).await?.1;
+            let Some(found) = answer.responses.into_iter().flat_map(|topic| topic.partitions).next() else {
+                return Err(trouble(answer.error_code, "Fetch"));
+            };
+            if is_passing(found.error_code) {
+                return Err(trouble(found.error_code, "Fetch"));
+            }
+            let records = found.records.unwrap_or_default();
+            let headers = batch::headers(&records).ok_or_else(|| {
+                Trouble::Final(Error::new(ErrorKind::Sink, "the log is in a format before Kafka 0.11"))
+            })?;
+            let aborted = found.aborted_transactions.unwrap_or_default();
+            Ok(Peek {
+                code: found.error_code,
+                batch: headers.into_iter().find(|header| header.last >= offset),
+                aborted: aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset)).collect(),
+            })
+        })
+        .await
+    }
+}
+
+pub(super) fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+pub(super) fn address(host: &StrBytes, port: i32) -> Result<Address, Trouble> {
+    let port = u16::try_from(port).map_err(|_| Trouble::Passing(format!("port {port} of broker {host}")))?;
+    Ok((host.to_string(), port))
+}
+
+/// Loading, not available, moved, not the leader, busy, not enough replicas: Kafka's retriable errors.
+pub(super) fn is_passing(code: i16) -> bool {
+    ResponseError::try_from_code(code).is_some_and(|error| error.is_retriable()) || code == 51
+}
+
+pub(super) fn trouble(code: i16, what: &str) -> Trouble {
+    let message = format!("{what}: {}", code_text(code));
+    if is_passing(code) || code == 0 {
+        Trouble::Passing(message)
+    } else {
+        Trouble::Final(Error::new(ErrorKind::Sink, message))
+    }
+}

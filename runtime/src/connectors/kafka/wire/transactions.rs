@@ -1,0 +1,112 @@
+//! The requests about transactions.
+
+use super::network::{Network, Trouble, address, is_passing, text, trouble};
+use crate::error::Result;
+use kafka_protocol::messages::{
+    DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest, ListTransactionsRequest, ProducerId,
+    TransactionalId,
+};
+use std::time::{Duration, Instant};
+
+/// A producer session of a transactional id. With librdkafka's protocol it can hold many transactions
+/// one after the other: a single one is named by its start time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// The producer's id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+}
+
+/// What the coordinator says of a transactional id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// `Empty`, `Ongoing`, `PrepareCommit`, `CompleteCommit`, `PrepareAbort`, `CompleteAbort`, ...
+    pub state: String,
+    /// The session that the id belongs to now.
+    pub producer: Producer,
+    /// When the transaction began, by the broker's clock in milliseconds since 1970; -1 without one.
+    pub start_ms: i64,
+    /// After how many milliseconds the broker aborts it.
+    pub timeout_ms: i32,
+}
+
+/// TRANSACTIONAL_ID_NOT_FOUND.
+const NOT_FOUND: i16 = 105;
+
+impl Network {
+    pub async fn describe(&mut self, id: &str, deadline: Instant) -> Result<Option<Described>> {
+        self.until(deadline, &format!("describing the transaction {id}"), async |network| {
+            let coordinator = network.coordinator(id, deadline).await?;
+            let request =
+                DescribeTransactionsRequest::default().with_transactional_ids(vec![TransactionalId(text(id))]);
+            let answer = network.ask(&coordinator, request, 0..=0, deadline).await?.1;
+            let Some(found) = answer.transaction_states.into_iter().next() else {
+                return Err(Trouble::Passing("an empty answer".to_owned()));
+            };
+            match found.error_code {
+                0 => Ok(Some(Described {
+                    state: found.transaction_state.to_string(),
+                    producer: Producer { id: found.producer_id.0, epoch: found.producer_epoch },
+                    start_ms: found.transaction_start_time_ms,
+                    timeout_ms: found.transaction_timeout_ms,
+                })),
+                NOT_FOUND => Ok(None),
+                code => Err(trouble(code, "DescribeTransactions")),
+            }
+        })
+        .await
+    }
+
+    pub async fn end(&mut self, id: &str, producer: Producer, commit: bool, deadline: Instant) -> Result<i16> {
+        self.until(deadline, &format!("ending the transaction {id}"), async |network| {
+            let coordinator = network.coordinator(id, deadline).await?;
+            let request = EndTxnRequest::default()
+                .with_transactional_id(TransactionalId(text(id)))
+                .with_producer_id(ProducerId(producer.id))
+                .with_producer_epoch(producer.epoch)
+                .with_committed(commit);
+            let code = network.ask(&coordinator, request, 0..=4, deadline).await?.1.error_code;
+            if is_passing(code) { Err(trouble(code, "EndTxn")) } else { Ok(code) }
+        })
+        .await
+    }
+
+    pub async fn list(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
+        self.until(deadline, "listing transactions", async |network| {
+            let brokers = network.metadata(None, deadline).await?.brokers;
+            let mut found = Vec::new();
+            for broker in &brokers {
+                let broker = address(&broker.host, broker.port)?;
+                let request = ListTransactionsRequest::default().with_duration_filter(-1);
+                let answer = network.ask(&broker, request, 0..=1, deadline).await?.1;
+                if answer.error_code != 0 {
+                    return Err(trouble(answer.error_code, "ListTransactions"));
+                }
+                let listed = answer.transaction_states.into_iter();
+                let listed =
+                    listed.map(|listed| (listed.transactional_id.0.to_string(), listed.transaction_state.to_string()));
+                found.extend(listed.filter(|(id, _)| id.starts_with(prefix)));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    pub async fn init_producer_id(&mut self, id: &str, timeout: Duration, deadline: Instant) -> Result<Producer> {
+        self.until(deadline, &format!("taking over the transactional id {id}"), async |network| {
+            let coordinator = network.coordinator(id, deadline).await?;
+            let request = InitProducerIdRequest::default()
+                .with_transactional_id(Some(TransactionalId(text(id))))
+                .with_transaction_timeout_ms(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX))
+                .with_producer_id(ProducerId(-1))
+                .with_producer_epoch(-1);
+            let answer = network.ask(&coordinator, request, 0..=4, deadline).await?.1;
+            match answer.error_code {
+                0 => Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch }),
+                code => Err(trouble(code, "InitProducerId")),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,97 @@
+//! Named places at which a test has the process die, as by `kill -9`, so that every step of the protocol
+//! is crossed by a crash and not only those that chance hits.
+//!
+//! `STAUNCH_CRASH_AT=before-commit:3` kills the process when it comes to that place for the third time.
+//! Without the variable a place costs one load of a value that never changes; none is on a record's way.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What names the place, and optionally which passage: `<name>[:n]`, the first if not said.
+pub(crate) const VARIABLE: &str = "STAUNCH_CRASH_AT";
+
+/// Every place there is, in the order in which a job comes by. [`crash_point`] takes no other, so that a
+/// test that goes through this list misses none.
+pub const CRASH_POINTS: &[&str] = &[
+    "claimed",
+    "before-recover",
+    "recover-settled",
+    "recovered",
+    "sealed",
+    "before-prepare",
+    "after-prepare",
+    "before-state",
+    "after-state",
+    "before-publish",
+    "manifest-visible",
+    "after-publish",
+    "before-commit",
+    "file-named",
+    "file-marked",
+    "after-commit",
+    "settled",
+    "retain-slot",
+    "retain-blob",
+    "after-retain",
+];
+
+struct Wanted {
+    name: String,
+    /// How often it is still to be passed.
+    left: AtomicU64,
+}
+
+impl Wanted {
+    /// `None` for what names no place: a typing error in a test must not let it pass.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, passage) = text.split_once(':').unwrap_or((text, "1"));
+        let left = passage.parse().ok().filter(|left| *left > 0)?;
+        CRASH_POINTS.contains(&name).then(|| Self { name: name.to_owned(), left: AtomicU64::new(left) })
+    }
+
+    fn is_now(&self, name: &str) -> bool {
+        self.name == name && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+}
+
+/// Ends the process here if the environment says so.
+///
+/// # Panics
+/// If the variable is set and names no place: then nobody wants the job to run as if it were not.
+#[inline]
+pub(crate) fn crash_point(name: &'static str) {
+    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
+    debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        Some(Wanted::parse(&text).unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))))
+    });
+    if wanted.as_ref().is_some_and(|wanted| wanted.is_now(name)) {
+        die();
+    }
+}
+
+/// As by `kill -9`: nothing is flushed, dropped or caught.
+#[cold]
+fn die() -> ! {
+    // SAFETY: takes two numbers and touches no memory of this process.
+    let _ = unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    // The signal may take a moment to be delivered; nothing more may happen meanwhile.
+    std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nth_passage_is_the_one() {
+        let wanted = Wanted::parse("settled:2").unwrap();
+        let passed = ["settled", "claimed", "settled", "settled"].map(|name| wanted.is_now(name));
+        assert_eq!(passed, [false, false, true, false]);
+        assert!(Wanted::parse("settled").unwrap().is_now("settled"));
+        for wrong in ["", "settled:", "settled:0", "settled:x", "nowhere"] {
+            assert!(Wanted::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+}

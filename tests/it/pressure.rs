@@ -1,0 +1,77 @@
+//! A sink that takes nothing: the sources stop, memory stays bounded, nothing is lost.
+
+use crate::tally::{Tallying, make_items, settings, start};
+use staunch::{ErrorKind, Outcome};
+use staunch_tests::faults::{Faults, Step};
+use staunch_tests::guard::job_test;
+use std::time::Duration;
+
+/// Enough to overflow every channel many times over.
+const RECORDS: u64 = 60_000;
+
+/// Waits until the sources have stopped reading though there is more: their count stays the same while
+/// the workers look at the sink again and again.
+fn wait_for_standstill(t: &Tallying) -> usize {
+    loop {
+        let (read, looked) = (t.input.read(), t.faults.passed(Step::Ready));
+        t.faults.wait_for(Step::Ready, looked + 200);
+        if read == t.input.read() && read > 0 {
+            return read;
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_takes_nothing_stops_the_sources_and_nothing_is_lost() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(RECORDS, 60, 3), Faults::default());
+        t.output.close(true);
+        let running = start(t.job(dir.path(), 3));
+        let read = wait_for_standstill(&t);
+        assert!(read < RECORDS as usize / 2, "{read} records are held in memory");
+        assert_eq!(t.output.written(), 0);
+        t.output.close(false);
+        assert_eq!(running.join().unwrap().unwrap().outcome, Outcome::Ended);
+        t.assert_exact();
+    });
+}
+
+#[test]
+fn a_suspend_under_back_pressure_waits_for_the_sink_and_loses_nothing() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(RECORDS, 60, 3), Faults::default());
+        t.output.close(true);
+        let job = t.job(dir.path(), 3);
+        let stop = job.stop_handle();
+        let running = start(job);
+        wait_for_standstill(&t);
+        stop.suspend();
+        t.output.close(false);
+        assert_eq!(running.join().unwrap().unwrap().outcome, Outcome::Suspended);
+        assert!(t.output.committed().len() < RECORDS as usize);
+        t.assert_prefix();
+        assert_eq!(t.job(dir.path(), 2).run().unwrap().outcome, Outcome::Ended);
+        t.assert_exact();
+    });
+}
+
+#[test]
+fn a_suspend_that_the_sink_never_lets_end_gives_up_in_time_and_loses_nothing() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(RECORDS, 60, 3), Faults::default());
+        t.output.close(true);
+        let mut settings = settings(dir.path(), 2);
+        settings.shutdown_timeout = Duration::from_millis(300);
+        let job = t.job_with(settings);
+        job.stop_handle().suspend();
+        let error = job.run().unwrap_err();
+        assert!(error.to_string().contains("shutdown timeout"), "{error}");
+        assert_ne!(error.kind(), ErrorKind::Superseded);
+        t.output.close(false);
+        assert_eq!(t.job(dir.path(), 2).run().unwrap().outcome, Outcome::Ended);
+        t.assert_exact();
+    });
+}

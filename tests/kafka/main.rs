@@ -1,0 +1,10 @@
+//! The Kafka connector on a real broker: see `staunch_tests::kafka` for what it needs.
+
+mod atleast;
+mod dead;
+mod fate;
+mod kills;
+mod measure;
+mod sink;
+mod source;
+mod support;

@@ -1,0 +1,251 @@
+//! Reading: where it starts and ends, what it shows, and that positions restore it.
+
+use crate::support::{Reading, eventually, kafka, numbers, read, read_as};
+use staunch::api::source::{Polled, Source, SourceReader, Wants};
+use staunch::connectors::format::{Json, OnBadRecord, Text, Try};
+use staunch::connectors::kafka::{KafkaSource, StartAt};
+use staunch::{ErrorKind, Timestamp};
+use staunch_tests::kafka::{Client, Record};
+use std::time::{Duration, Instant};
+
+fn source(client: &Client, topic: &str) -> KafkaSource<Text> {
+    KafkaSource::topic(client.brokers(), topic)
+}
+
+#[test]
+fn reads_all_partitions_from_the_beginning_to_the_end() {
+    let client = kafka!();
+    let topic = client.topic("all", 3);
+    for partition in 0..3 {
+        client.produce(&topic, partition, (0..5_000).map(|n| format!("{partition}-{n}")));
+    }
+    let mut reading = read(&source(&client, &topic).bounded(), None).unwrap();
+    assert_eq!(reading.reader.lag(), Some(15_000));
+    reading.until_end().unwrap();
+    assert_eq!(reading.reader.lag(), Some(0));
+    let mut of_split = [0; 3];
+    for (split, batch) in &reading.batches {
+        for (value, time) in batch.records().iter().zip(batch.times()) {
+            assert_eq!(*value, format!("{split}-{}", of_split[*split]), "one split a batch, in order");
+            assert_eq!(*time, Timestamp::from_millis(1_000 + of_split[*split]));
+            of_split[*split] += 1;
+        }
+    }
+    assert_eq!(of_split, [5_000; 3]);
+    assert!(reading.reader.positions().iter().all(|position| position.finished));
+}
+
+#[test]
+fn every_partition_belongs_to_one_worker() {
+    let client = kafka!();
+    let topic = client.topic("workers", 5);
+    let mut splits = Vec::new();
+    for worker in 0..7 {
+        let mut reading = read_as(&source(&client, &topic).bounded(), None, Wants::default(), worker, 7).unwrap();
+        assert_eq!(reading.poll().unwrap(), Polled::End);
+        splits.extend(reading.reader.positions().into_iter().map(|position| position.split));
+    }
+    splits.sort();
+    assert_eq!(splits, (0..5).map(|partition| format!("{topic}/{partition}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn starts_where_it_is_told_to() {
+    let client = kafka!();
+    let topic = client.topic("start", 1);
+    client.produce(&topic, 0, numbers(0..100));
+    let values = |start: StartAt| {
+        let mut reading = read(&source(&client, &topic).start(start).bounded(), None).unwrap();
+        reading.until_end().unwrap();
+        reading.values()
+    };
+    assert_eq!(values(StartAt::Earliest).len(), 100);
+    assert_eq!(values(StartAt::Latest).len(), 0);
+    assert_eq!(values(StartAt::Timestamp(1_090)), numbers(90..100));
+    assert_eq!(values(StartAt::Timestamp(9_000)).len(), 0);
+    assert_eq!(values(StartAt::Explicit([(0, 95)].into())), numbers(95..100));
+    client.delete_records(&topic, 0, 40);
+    assert_eq!(values(StartAt::Earliest), numbers(40..100));
+}
+
+#[test]
+fn positions_restore_it() {
+    let client = kafka!();
+    let topic = client.topic("restore", 2);
+    for partition in 0..2 {
+        client.produce(&topic, partition, numbers(0..3_000));
+    }
+    let source = source(&client, &topic).bounded();
+    let mut first = read(&source, None).unwrap();
+    first.until_count(2_500).unwrap();
+    let positions = first.reader.positions();
+    let seen = first.values();
+    drop(first);
+    // What comes after the first start is beyond the end.
+    client.produce(&topic, 0, ["late"]);
+    let mut second = read(&source, Some(&positions)).unwrap();
+    second.until_end().unwrap();
+    let mut all = [seen, second.values()].concat();
+    all.sort();
+    let mut expected = [numbers(0..3_000), numbers(0..3_000)].concat();
+    expected.sort();
+    assert_eq!(all, expected);
+    let mut third = read(&source, Some(&second.reader.positions())).unwrap();
+    assert_eq!(third.poll().unwrap(), Polled::End);
+}
+
+#[test]
+fn a_position_that_retention_removed_is_an_error() {
+    let client = kafka!();
+    let topic = client.topic("removed", 1);
+    client.produce(&topic, 0, numbers(0..50));
+    let start = StartAt::Explicit([(0, 10)].into());
+    let mut reading = read(&source(&client, &topic).start(start.clone()), None).unwrap();
+    let positions = reading.reader.positions();
+    reading.until_count(1).unwrap();
+    drop(reading);
+    client.delete_records(&topic, 0, 30);
+    let error = read(&source(&client, &topic), Some(&positions)).err().unwrap();
+    assert!(error.message().contains("oldest record left is 30"), "{error}");
+    let mut reading = read(&source(&client, &topic).start(start), None).unwrap();
+    let started = Instant::now();
+    let error = loop {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        if let Err(error) = reading.poll() {
+            break error;
+        }
+    };
+    assert!(error.message().contains("not in the log any more"), "{error}");
+}
+
+fn values_after<F>(mut reading: Reading<Text>, meanwhile: F) -> Vec<String>
+where
+    F: FnOnce(),
+{
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        assert_ne!(reading.poll().unwrap(), Polled::End, "an open transaction may still become input");
+    }
+    meanwhile();
+    reading.until_end().unwrap();
+    reading.values()
+}
+
+#[test]
+fn a_bounded_source_waits_for_transactions_that_are_open_below_its_end() {
+    let client = kafka!();
+    for commit in [true, false] {
+        let topic = client.topic("open", 1);
+        client.produce(&topic, 0, ["before"]);
+        let foreign = client.transaction();
+        foreign.produce(&topic, 0, ["foreign"]);
+        client.produce(&topic, 0, ["after"]);
+        let reading = read(&source(&client, &topic).bounded(), None).unwrap();
+        let values = values_after(reading, || if commit { foreign.commit() } else { foreign.abort() });
+        let expected: &[&str] = if commit { &["before", "foreign", "after"] } else { &["before", "after"] };
+        assert_eq!(values, expected);
+    }
+}
+
+#[test]
+fn a_bounded_source_ends_behind_an_aborted_tail() {
+    let client = kafka!();
+    let topic = client.topic("tail", 1);
+    client.produce(&topic, 0, ["before"]);
+    let foreign = client.transaction();
+    foreign.produce(&topic, 0, numbers(0..10));
+    foreign.abort();
+    let mut reading = read(&source(&client, &topic).bounded(), None).unwrap();
+    reading.until_end().unwrap();
+    assert_eq!(reading.values(), ["before"]);
+}
+
+#[test]
+fn an_unbounded_source_is_woken_by_new_records() {
+    let client = kafka!();
+    let topic = client.topic("unbounded", 1);
+    let mut reading = read(&source(&client, &topic), None).unwrap();
+    assert!(matches!(reading.poll().unwrap(), Polled::Pending { .. }));
+    client.produce(&topic, 0, ["late"]);
+    reading.until_count(1).unwrap();
+    assert_eq!(reading.values(), ["late"]);
+}
+
+#[test]
+fn a_bad_record_stops_the_job_or_is_skipped_or_becomes_a_record() {
+    let client = kafka!();
+    let topic = client.topic("bad", 1);
+    client.produce(&topic, 0, ["1", "x", "3"]);
+    let source = || KafkaSource::<Json<u32>>::topic(client.brokers(), &topic).bounded();
+    let error = read(&source(), None).unwrap().until_end().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Source);
+    for word in [format!("{topic}/0 offset 1"), "OnBadRecord::Skip".into(), "Try<".into()] {
+        assert!(error.message().contains(&word), "{error}");
+    }
+    let mut skipping = read(&source().on_bad_record(OnBadRecord::Skip), None).unwrap();
+    skipping.until_end().unwrap();
+    assert_eq!((skipping.count(), skipping.reader.skipped()), (2, 1));
+    let mut trying = read(&KafkaSource::<Try<Json<u32>>>::topic(client.brokers(), &topic).bounded(), None).unwrap();
+    trying.until_end().unwrap();
+    let records: Vec<_> = trying.batches.iter().flat_map(|(_, batch)| batch.records().to_vec()).collect();
+    assert_eq!((&records[0], &records[2]), (&Ok(1), &Ok(3)));
+    let bad = records[1].clone().unwrap_err();
+    assert_eq!((bad.bytes.as_slice(), &*bad.origin.source, bad.origin.offset), (&b"x"[..], topic.as_str(), 1));
+}
+
+#[test]
+fn key_headers_and_origin_come_where_they_are_wanted() {
+    let client = kafka!();
+    let topic = client.topic("metadata", 1);
+    let record = Record {
+        offset: 0,
+        timestamp: 77,
+        key: Some(b"key".to_vec()),
+        value: b"value".to_vec(),
+        headers: vec![("a".into(), Some(b"1".to_vec())), ("a".into(), None)],
+    };
+    client.produce_record(&topic, 0, &record);
+    let source = source(&client, &topic).bounded();
+    let metadata = |wants| {
+        let mut reading = read_as(&source, None, wants, 0, 1).unwrap();
+        reading.until_end().unwrap();
+        let debug = format!("{:?}", reading.batches[0].1);
+        (reading.batches.remove(0).1, debug)
+    };
+    let (batch, debug) = metadata(Wants { origin: true, metadata: true });
+    assert_eq!(batch.times(), [Timestamp::from_millis(77)]);
+    let key = format!("{:?}", b"key");
+    assert!(debug.contains(&key) && debug.contains("offset: 0") && debug.contains(r#"("a", None)"#), "{debug}");
+    let (_, debug) = metadata(Wants { origin: true, metadata: false });
+    assert!(debug.contains("offset: 0") && !debug.contains(&key), "{debug}");
+    let (_, debug) = metadata(Wants::default());
+    assert!(!debug.contains("offset: 0"), "{debug}");
+}
+
+#[test]
+fn what_cannot_work_is_said_when_the_reader_opens() {
+    let client = kafka!();
+    let error = read(&source(&client, "no-such-topic"), None).err().unwrap();
+    assert!(error.message().contains("no-such-topic does not exist"), "{error}");
+    let error = read(&source(&client, "any").set("group.id", "mine"), None).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let error = read(&source(&client, "any").set("no.such.option", "1"), None).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let started = Instant::now();
+    let nowhere = KafkaSource::<Text>::topic("127.0.0.1:1", "any");
+    let error = read(&nowhere, None).err().unwrap();
+    assert!(error.message().contains("no broker of 127.0.0.1:1"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!(nowhere.describe(), "kafka topic any");
+}
+
+#[test]
+fn a_topic_that_was_created_again_with_fewer_partitions_is_refused() {
+    let client = kafka!();
+    let topic = client.topic("again", 2);
+    let positions = read(&source(&client, &topic), None).unwrap().reader.positions();
+    client.delete(&topic);
+    eventually("deleted", || std::panic::catch_unwind(|| client.create(&topic, 1)).ok());
+    let error = read(&source(&client, &topic), Some(&positions)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+}

@@ -1,0 +1,58 @@
+//! A real Kafka for tests: one broker per test binary, shared by its tests.
+//!
+//! | variable | |
+//! |---|---|
+//! | `STAUNCH_TEST_BROKERS` | use this cluster instead (tests that kill the broker are left out) |
+//! | `STAUNCH_SKIP_KAFKA=1` | run no test that needs Kafka, and say so at the end |
+//! | `KAFKA_VERSION` | the version to run, 4.3.1 by default |
+
+mod broker;
+mod client;
+
+pub use broker::Broker;
+pub use client::{Client, Record, Transaction};
+
+use std::io::Write;
+use std::sync::{Once, OnceLock};
+
+/// The brokers that all tests of this binary share, started by the first that asks; `None` if tests
+/// with Kafka are to be skipped.
+///
+/// # Panics
+/// Without Java or Maven, naming what to install.
+pub fn shared() -> Option<Client> {
+    static SHARED: OnceLock<(String, Option<Broker>)> = OnceLock::new();
+    if skipped() {
+        return None;
+    }
+    let (brokers, _) = SHARED.get_or_init(|| match std::env::var("STAUNCH_TEST_BROKERS") {
+        Ok(brokers) => (brokers, None),
+        Err(_) => {
+            let broker = Broker::start();
+            (broker.address().to_owned(), Some(broker))
+        }
+    });
+    Some(Client::new(brokers))
+}
+
+/// A broker of one's own, to kill; `None` if tests with Kafka are to be skipped or run elsewhere.
+pub fn own() -> Option<Broker> {
+    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(Broker::start)
+}
+
+fn skipped() -> bool {
+    let skip = std::env::var_os("STAUNCH_SKIP_KAFKA").is_some_and(|value| value == "1");
+    if skip {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: the handler only writes to stderr, and takes no lock that a test could hold.
+            unsafe { libc::atexit(say_skipped) };
+        });
+    }
+    skip
+}
+
+extern "C" fn say_skipped() {
+    // Not `eprintln!`: the test harness would keep it to itself. Nobody is left to hear of a failure.
+    let _ = std::io::stderr().write_all(b"STAUNCH_SKIP_KAFKA=1: the tests that need Kafka were NOT run\n");
+}
