@@ -105,7 +105,7 @@ pub fn role(attrs: &[Attribute], errors: &mut Errors) -> Option<Role> {
             let help = suggest::help(&name, ON_PARAMS, |known| format!("`#[{known}]`"));
             errors.push(attr, format_args!("unknown attribute `#[{name}]` on an operator's parameter"), help);
             // Not the record, at least.
-            found = found.or(suggest::nearest(&name, ON_PARAMS).and_then(|near| role_named(near)));
+            found = found.or(suggest::nearest(&name, ON_PARAMS).and_then(role_named));
         }
     }
     found
@@ -176,4 +176,11 @@ pub fn refuse_triggers(attrs: &[Attribute], errors: &mut Errors) {
 /// Removes `#[input]` and `#[timer]`.
 pub fn clean_triggers(attrs: &mut Vec<Attribute>) {
     attrs.retain(|attr| !is_one_of(attr, ON_METHODS));
+}
+
+/// A record by reference is one of the stream's owned values, so `&String` is right where it is written.
+pub fn allow_owned_references(params: &[crate::model::Param], attrs: &mut Vec<Attribute>) {
+    if params.iter().any(|param| param.role == Role::Record && param.reference().is_some()) {
+        attrs.push(syn::parse_quote!(#[allow(clippy::ptr_arg)]));
+    }
 }

@@ -25,7 +25,8 @@ fn refuse_attributes(attrs: &[Attribute], errors: &mut Errors) {
 fn variant(name: &Ident, fields: &Fields, errors: &mut Errors) -> StateVariant {
     let field = |(at, field): (usize, &syn::Field)| {
         let attrs = field.attrs.iter().filter(|attr| attr.path().is_ident("state"));
-        let opaque = attrs.fold(false, |opaque, attr| is_opaque(attr, errors) || opaque);
+        // All of them, so that each is checked.
+        let opaque = attrs.filter(|attr| is_opaque(attr, errors)).count() > 0;
         let member = field.ident.clone().map_or_else(|| Member::Unnamed(Index::from(at)), Member::Named);
         StateField { member, ty: field.ty.clone(), opaque }
     };
