@@ -67,6 +67,13 @@ struct Start {
     finished: bool,
 }
 
+/// What an attempt of this process claimed last.
+pub(super) struct OwnClaim {
+    lineage: uuid::Uuid,
+    slot: u64,
+    attempt: uuid::Uuid,
+}
+
 impl Runner {
     /// Runs one attempt to its end.
     pub(super) fn attempt(&mut self) -> Result<Outcome> {
@@ -102,9 +109,13 @@ impl Runner {
         let coordinator = Coordinator::new(start.topology, self.coordinator_settings(), epoch, now_ms());
         let outcome = self.drive(&threads, coordinator, &heard);
         drop(events);
-        let stopped = threads.stop(&heard, self.settings.shutdown_timeout);
-        let outcome = outcome?;
-        stopped.map(|()| outcome)
+        // Before the attempt's own failure, which might be cured by a restart: none may start beside a
+        // thread that still runs.
+        match (threads.stop(&heard, self.settings.shutdown_timeout), outcome) {
+            (Ok(()), outcome) => outcome,
+            (Err(stuck), Ok(_)) => Err(stuck),
+            (Err(stuck), Err(failure)) => Err(stuck.caused_by(failure)),
+        }
     }
 
     fn coordinator_settings(&self) -> Settings {
@@ -119,7 +130,7 @@ impl Runner {
 
     /// Takes the job over, and decides what to start from.
     fn claim(&mut self) -> Result<(Arc<dyn CheckpointStore>, Start)> {
-        let store: Arc<dyn CheckpointStore> = Arc::new(LocalStore::open(&self.dir, &self.name, crate::random::uuid)?);
+        let store: Arc<dyn CheckpointStore> = Arc::new(self.open_store()?);
         let topology = topology(&self.wired.graph, self.settings.workers);
         // Only the first attempt goes on from a chosen checkpoint; a restart goes on from its own.
         let chosen = self.settings.checkpoint.restore.filter(|_| self.told.attempt == 1);
@@ -128,8 +139,11 @@ impl Runner {
             accept_repeats: false,
         });
         let info = format!("process {}", std::process::id());
-        let request = ClaimRequest { attempt: crate::random::uuid(), info, restore, now_ms: now_ms() };
+        let attempt = crate::random::uuid();
+        let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
+        let request = ClaimRequest { attempt, info, restore, now_ms: now_ms(), follows };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
+        self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
         let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
         let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
@@ -146,6 +160,19 @@ impl Runner {
             }
         }
         Ok((store, Start { topology, claimed, plan, finished }))
+    }
+
+    /// Opens the store; the first attempt makes it if there is none.
+    fn open_store(&self) -> Result<LocalStore> {
+        let Some(own) = &self.own else { return LocalStore::open(&self.dir, &self.name, crate::random::uuid) };
+        // Never made anew by a restart: an empty store is a first start, and all output would appear again.
+        let gone = |what: &str| {
+            let message = format!("{}: {what} while the job ran; bring it back, then start the job again", self.dir.display());
+            Error::new(ErrorKind::Store, message)
+        };
+        let store = LocalStore::open_existing(&self.dir, crate::random::uuid)
+            .map_err(|error| gone("the checkpoint store has gone").caused_by(error))?;
+        if store.identity().lineage == own.lineage { Ok(store) } else { Err(gone("another checkpoint store has come here")) }
     }
 
     fn worker_plans(

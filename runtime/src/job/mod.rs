@@ -155,7 +155,7 @@ impl<P: Pipeline> JobBuilder<P> {
         let name = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);
         let metrics = Arc::new(wired.graph.nodes.iter().map(|_| NodeMetrics::default()).collect());
-        Runner { name, dir, wired, settings: self.settings, stop: self.stop, metrics, told: Told::new(self.observer) }.run()
+        Runner { name, dir, wired, settings: self.settings, stop: self.stop, metrics, told: Told::new(self.observer), own: None }.run()
     }
 }
 
@@ -168,6 +168,8 @@ pub(crate) struct Runner {
     stop: Arc<AtomicBool>,
     metrics: Arc<Vec<NodeMetrics>>,
     told: Told,
+    /// What the attempt before claimed.
+    own: Option<attempt::OwnClaim>,
 }
 
 /// What the observer is told, and the summary is made of.
