@@ -22,7 +22,8 @@ fn cured(step: Step, passages: &[u64], act: Act, workers: usize) {
     t.input.open_all();
     let summary = running.join().unwrap().unwrap();
     assert_eq!(summary.outcome, Outcome::Ended);
-    assert_eq!(summary.attempts as usize, passages.len() + 1, "{step:?} {act:?}");
+    // Two workers may fail in one attempt.
+    assert!((2..=passages.len() + 1).contains(&(summary.attempts as usize)), "{step:?} {act:?}: {summary:?}");
     t.assert_exact();
 }
 

@@ -6,8 +6,8 @@ use staunch_tests::faults::{Faults, Step};
 use staunch_tests::guard::job_test;
 use std::time::Duration;
 
-/// Enough to overflow every channel many times over.
-const RECORDS: u64 = 60_000;
+/// More than all channels hold: 3 x 3 of them, 16 batches each, of up to 1,024 records.
+const RECORDS: u64 = 400_000;
 
 /// Waits until the sources have stopped reading though there is more: their count stays the same while
 /// the workers look at the sink again and again.

@@ -138,7 +138,8 @@ fn a_silent_split_holds_time_back_until_it_is_idle() {
     job_test(|| {
         for idle in [None, Some(Duration::from_millis(50))] {
             let dir = tempfile::tempdir().unwrap();
-            let busy: Vec<Seen> = (0..10).map(|n| (1, n * 100)).collect();
+            // One more than is let through: a share that ended would be no judge of time.
+            let busy: Vec<Seen> = (0..11).map(|n| (1, n * 100)).collect();
             let (input, output) = (tap(vec![busy, vec![(2, 0)]], idle, Faults::default()), Probe::default());
             input.open(0, 10);
             let job =

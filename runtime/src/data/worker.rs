@@ -93,7 +93,11 @@ fn step_all(
 }
 
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
+    Error::new(ErrorKind::Operator, format!("user code panicked: {}", panic_message(panic)))
+}
+
+/// What was said in panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let said = panic.downcast_ref::<String>().map(String::as_str);
-    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    Error::new(ErrorKind::Operator, format!("user code panicked: {said}"))
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

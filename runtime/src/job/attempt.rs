@@ -67,6 +67,13 @@ struct Start {
     finished: bool,
 }
 
+/// What an attempt of this process claimed last.
+pub(super) struct OwnClaim {
+    lineage: uuid::Uuid,
+    slot: u64,
+    attempt: uuid::Uuid,
+}
+
 impl Runner {
     /// Runs one attempt to its end.
     pub(super) fn attempt(&mut self) -> Result<Outcome> {
@@ -128,23 +135,21 @@ impl Runner {
 
     /// Takes the job over, and decides what to start from.
     fn claim(&mut self) -> Result<(Arc<dyn CheckpointStore>, Start)> {
-        let store: Arc<dyn CheckpointStore> = Arc::new(LocalStore::open(&self.dir, &self.name, crate::random::uuid)?);
+        let store: Arc<dyn CheckpointStore> = Arc::new(self.open_store()?);
         let topology = topology(&self.wired.graph, self.settings.workers);
         // Only the first attempt goes on from a chosen checkpoint; a restart goes on from its own.
-        let chosen = self.settings.checkpoint.restore.filter(|_| !self.claimed);
+        let chosen = self.settings.checkpoint.restore.filter(|_| self.own.is_none());
         let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot {
             slot,
             accept_repeats: self.settings.checkpoint.accept_repeats,
         });
         let info = format!("process {}", std::process::id());
-        let request = ClaimRequest {
-            attempt: crate::random::uuid(),
-            info,
-            restore,
-            now_ms: SystemClock.now().as_millis().unsigned_abs(),
-        };
+        let attempt = crate::random::uuid();
+        let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
+        let request =
+            ClaimRequest { attempt, info, restore, now_ms: SystemClock.now().as_millis().unsigned_abs(), follows };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
-        self.claimed = true;
+        self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
         let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
         let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
@@ -166,6 +171,24 @@ impl Runner {
             }
         }
         Ok((store, Start { topology, claimed, plan, finished }))
+    }
+
+    /// Opens the store; the first attempt makes it if there is none.
+    fn open_store(&self) -> Result<LocalStore> {
+        let Some(own) = &self.own else { return LocalStore::open(&self.dir, &self.name, crate::random::uuid) };
+        // Never made anew by a restart: an empty store is a first start, and all output would appear again.
+        let gone = |what: &str| {
+            let message =
+                format!("{}: {what} while the job ran; bring it back, then start the job again", self.dir.display());
+            Error::new(ErrorKind::Store, message)
+        };
+        let store = LocalStore::open_existing(&self.dir, crate::random::uuid)
+            .map_err(|error| gone("the checkpoint store has gone").caused_by(error))?;
+        if store.identity().lineage == own.lineage {
+            Ok(store)
+        } else {
+            Err(gone("another checkpoint store has come here"))
+        }
     }
 
     fn worker_plans(

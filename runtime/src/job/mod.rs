@@ -171,7 +171,7 @@ impl<P: Pipeline> JobBuilder<P> {
             stop: self.stop,
             metrics,
             told: Told::new(self.observer),
-            claimed: false,
+            own: None,
         }
         .run()
     }
@@ -186,8 +186,8 @@ pub(crate) struct Runner {
     stop: Arc<AtomicBool>,
     metrics: Arc<Vec<NodeMetrics>>,
     told: Told,
-    /// A claim was made: from now on the newest checkpoint is gone on from.
-    claimed: bool,
+    /// What the attempt before claimed.
+    own: Option<attempt::OwnClaim>,
 }
 
 impl Runner {

@@ -7,6 +7,7 @@ use crate::control::permit::CommitPermit;
 use crate::crash::crash_point;
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
+use crate::data::worker::panic_message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::Graph;
 use crate::id::Epoch;
@@ -53,8 +54,8 @@ impl Opened {
                 workers: attempt.workers,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
-            let opened =
-                sink.open_participant(&context).map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
+            let opened = guarded(|| sink.open_participant(&context));
+            let opened = opened.map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
             participants.insert(name.clone(), (opened, vec![at]));
         }
         Ok(Self { participants })
@@ -65,7 +66,8 @@ impl Opened {
         for (name, (participant, _)) in &mut self.participants {
             let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
             mine.sort_by_key(|committable| committable.epoch);
-            participant.recover(&mine, permit).map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
+            let recovered = guarded(|| participant.recover(&mine, permit));
+            recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Opened {
                 let sink = builds[node].sink().ok_or_else(|| erased_bug("sink"))?;
                 for (worker, waker) in wakers.iter().enumerate() {
                     let context = WriterContext { id, worker, workers, epoch, waker: waker.clone() };
-                    let made = sink.make_writer(&mut **participant, &context);
+                    let made = guarded(|| sink.make_writer(&mut **participant, &context));
                     writers[worker].insert(node, made.map_err(|error| error.at(format_args!("sink `{id}`")))?);
                 }
             }
@@ -169,6 +171,15 @@ impl Participants {
     }
 }
 
+/// Calls a sink on the driver's thread. One of a user's may panic; what it leaves behind is not used again.
+fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    Error::new(ErrorKind::Sink, format!("it panicked: {}", panic_message(panic)))
+}
+
 fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Task>, events: &SyncSender<Event>) {
     let at = |error: Error| error.at(format_args!("sink `{name}`"));
     while let Ok(task) = tasks.recv() {
@@ -194,8 +205,8 @@ fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Tas
                 None
             }
         }));
-        let panicked = |_| Some(Event::Failed(Error::new(ErrorKind::Sink, format!("sink `{name}` panicked"))));
-        if event.unwrap_or_else(panicked).is_some_and(|event| events.send(event).is_err()) {
+        let event = event.unwrap_or_else(|panic| Some(Event::Failed(at(panicked(&*panic)))));
+        if event.is_some_and(|event| events.send(event).is_err()) {
             return;
         }
     }

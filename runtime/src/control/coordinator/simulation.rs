@@ -114,6 +114,7 @@ impl World {
             info: String::new(),
             restore: RestoreFrom::Newest,
             now_ms: self.now_ms,
+            follows: None,
         };
         let log = CheckpointLog::open(Arc::new(self.store.clone()), "totals").unwrap();
         let Ok(claimed) = log.claim(&request) else { return };

@@ -47,6 +47,9 @@ pub struct ClaimRequest {
     pub restore: RestoreFrom,
     /// Milliseconds since 1970.
     pub now_ms: u64,
+    /// The slot and the uuid of the claim that this process made before. It must not take the job back
+    /// from an attempt that has taken it over since.
+    pub follows: Option<(u64, Uuid)>,
 }
 
 /// Which checkpoint an attempt goes on from.
@@ -138,6 +141,9 @@ impl CheckpointLog {
     pub fn claim(self, request: &ClaimRequest) -> Result<Claimed> {
         for _ in 0..CLAIM_RACES_MAX {
             let found = read_slots(&*self.store)?;
+            if let Some(by) = request.follows.and_then(|own| taken_over(&found, own)) {
+                return Err(superseded(&by));
+            }
             let base = base::choose(&found, request.restore)?;
             let slot = found.last().map_or(1, |(newest, _)| newest + 1);
             let claim = Slot::Claim(Claim {
@@ -281,10 +287,7 @@ impl ClaimedLog {
 
     fn superseded(&mut self, by: &str) -> Publication {
         self.ended = true;
-        Publication::Superseded(Error::new(
-            ErrorKind::Superseded,
-            format!("another attempt has taken the job over ({by}); this one stops and commits nothing more"),
-        ))
+        Publication::Superseded(superseded(by))
     }
 
     /// What must hold of a cut before its manifest may exist.
@@ -319,6 +322,19 @@ impl ClaimedLog {
             )),
         }
     }
+}
+
+fn superseded(by: &str) -> Error {
+    let message = format!("another attempt has taken the job over ({by}); this one stops and commits nothing more");
+    Error::new(ErrorKind::Superseded, message)
+}
+
+/// What another attempt made after the claim in this slot. Not only a claim tells: retention deletes it
+/// once its attempt has published enough.
+fn taken_over(found: &[Found], (claimed, attempt): (u64, Uuid)) -> Option<String> {
+    let since = found.iter().filter(|(slot, _)| *slot > claimed);
+    let mut contents = since.filter_map(|(_, content)| content.as_ref().ok());
+    contents.find(|content| content.attempt() != attempt).map(ToString::to_string)
 }
 
 /// A slot's number and content.

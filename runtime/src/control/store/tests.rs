@@ -235,7 +235,7 @@ fn errors_of_the_file_system_say_what_to_do() {
 
 fn claim(store: &Arc<LocalStore>, attempt: u128) -> Result<Claimed> {
     let (attempt, info) = (Uuid::from_u128(attempt), String::new());
-    let request = ClaimRequest { attempt, info, restore: RestoreFrom::Newest, now_ms: 0 };
+    let request = ClaimRequest { attempt, info, restore: RestoreFrom::Newest, now_ms: 0, follows: None };
     let store: Arc<dyn CheckpointStore> = store.clone();
     CheckpointLog::open(store, "totals")?.claim(&request)
 }
