@@ -4,6 +4,7 @@
 use super::align::{AlignEvent, Aligned, Alignment};
 use super::event::{Barrier, Control};
 use crate::error::Result;
+use crate::time::Timestamp;
 use crate::time::watermark::{InputWatermarks, Progress};
 
 pub(crate) struct Inbound {
@@ -20,6 +21,11 @@ impl Inbound {
         let alignment = Alignment::new(channels.len(), aligned);
         let watermarks = InputWatermarks::new(channels.len());
         Self { channels, turn: 0, alignment, watermarks, barrier: None }
+    }
+
+    /// Goes on from the watermark of a checkpoint.
+    pub fn go_on_from(&mut self, watermark: Timestamp) {
+        self.watermarks.go_on_from(watermark);
     }
 
     pub fn len(&self) -> usize {

@@ -289,7 +289,8 @@ where
 {
     pub fn new(core: Core<O, K>, ports: Vec<Box<dyn OpenPort<O, K>>>, keyed: bool, aligned: bool, reporter: Reporter) -> Self {
         let channels = ports.iter().enumerate().flat_map(|(port, it)| (0..it.channels()).map(move |at| (port, at)));
-        let inbound = Inbound::new(channels.collect(), aligned);
+        let mut inbound = Inbound::new(channels.collect(), aligned);
+        inbound.go_on_from(core.watermark);
         Self { core, ports, inbound, keyed, snapshot: None, controls: Vec::new(), reporter }
     }
 
