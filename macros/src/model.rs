@@ -12,7 +12,9 @@ use syn::{Attribute, Generics, Ident, Pat, Signature, Type, Visibility};
 pub enum Role {
     Record,
     Key,
-    State { opaque: bool },
+    State {
+        opaque: bool,
+    },
     Output,
     Config,
     Resource,
@@ -155,7 +157,7 @@ pub enum Keying {
     /// By any key.
     Any,
     /// By a key of this type.
-    By(Type),
+    By(Box<Type>),
 }
 
 /// What the operator's type is.
@@ -203,7 +205,7 @@ impl Operator {
     /// An operator is keyed as soon as it has a key, a state or a timer.
     pub fn keying(&self) -> Keying {
         if let Some(key) = self.params(Role::Key).next() {
-            return Keying::By(key.target().clone());
+            return Keying::By(Box::new(key.target().clone()));
         }
         let stateful = match &self.shape {
             Shape::Function { .. } => self.states().next().is_some(),

@@ -22,7 +22,10 @@ fn distance(from: &str, to: &str) -> usize {
 /// The nearest of the known names, if it is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let ranked = known.iter().map(|known| (distance(name, known), *known));
-    ranked.min_by_key(|(far, _)| *far).filter(|(far, known)| *far <= known.len() / 3 + 1 && *far < known.len()).map(|(_, known)| known)
+    ranked
+        .min_by_key(|(far, _)| *far)
+        .filter(|(far, known)| *far <= known.len() / 3 + 1 && *far < known.len())
+        .map(|(_, known)| known)
 }
 
 /// A help line: the nearest name if there is one, else all of them.

@@ -12,8 +12,8 @@
 
 use serde::{Deserialize, Serialize};
 use staunch::__private::{
-    Collectors, Context, Handler, Needs, Opener, Operator, OperatorWiring, Parts, Result, Schema, SinkFn, SourceFn, State,
-    Timers,
+    Collectors, Context, Handler, Needs, Opener, Operator, OperatorWiring, Parts, Result, Schema, SinkFn, SourceFn,
+    State, Timers,
 };
 use staunch::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use staunch::api::source::{Polled, ReaderContext, Source, SourceReader, SplitPosition};

@@ -9,16 +9,18 @@ pub use crate::api::output::{Failed, Output, Outputs};
 pub use crate::api::sink::Sink;
 pub use crate::api::source::Source;
 pub use crate::api::state::{Schema, State};
-pub use crate::error::Result;
-pub use crate::flow::{Flow, FlowType, KeyedInput, OperatorWiring, Parts, Pipeline, SinkFn, SourceFn, Stream, UnkeyedInput};
 pub use crate::data::outputs::Wired;
+pub use crate::error::Result;
+pub use crate::flow::{
+    Flow, FlowType, KeyedInput, OperatorWiring, Parts, Pipeline, SinkFn, SourceFn, Stream, UnkeyedInput,
+};
 pub use crate::time::Timestamp;
 
 pub use crate::api::metadata::Metadata;
 pub use crate::api::state_opaque::{decode_opaque, encode_opaque, opaque_schema};
 pub use crate::generated::{
     FallibleType, JobConfig, OutputType, borrowed, computed, decode_variant, described, encode_variant, enum_schema,
-    metadata, never, struct_schema, unknown_variant, unkeyed, variant_schema,
+    metadata, never, struct_schema, unkeyed, unknown_variant, variant_schema,
 };
 pub use crate::job::JobBuilder;
 pub use crate::testing::OperatorHarness;

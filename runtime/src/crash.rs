@@ -64,7 +64,10 @@ pub(crate) fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var(VARIABLE).ok()?;
-        Some(Wanted::parse(&text).unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))))
+        Some(
+            Wanted::parse(&text)
+                .unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))),
+        )
     });
     if wanted.as_ref().is_some_and(|wanted| wanted.is_now(name)) {
         die();

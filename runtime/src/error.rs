@@ -55,13 +55,25 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// It only tells that something else failed first, which is told by others.
+    echo: bool,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of the given kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None }
+        Self { kind, message: message.into(), echo: false, cause: None }
+    }
+
+    /// The failure of one who only noticed that another has failed.
+    pub(crate) fn echo(message: &str) -> Self {
+        Self { echo: true, ..Self::new(ErrorKind::Internal, message) }
+    }
+
+    /// Whether the cause is told by somebody else.
+    pub(crate) fn is_echo(&self) -> bool {
+        self.echo
     }
 
     /// The same error with what caused it.

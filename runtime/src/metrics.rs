@@ -36,7 +36,10 @@ impl NodeMetrics {
         NodeCounts {
             received: self.received.load(Ordering::Relaxed),
             emitted: self.emitted.load(Ordering::Relaxed),
-            lag: self.lag_known.load(Ordering::Relaxed).then(|| u64::try_from(self.lag.load(Ordering::Relaxed)).unwrap_or(0)),
+            lag: self
+                .lag_known
+                .load(Ordering::Relaxed)
+                .then(|| u64::try_from(self.lag.load(Ordering::Relaxed)).unwrap_or(0)),
         }
     }
 }

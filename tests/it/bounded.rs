@@ -83,7 +83,8 @@ fn the_manifest_says_in_text_where_the_sources_stood() {
         let text = String::from_utf8(store.read(newest).unwrap().unwrap()).unwrap();
         let sources = &text[text.find("\"sources\"").expect("no sources")..];
         for split in 0..3 {
-            let at = sources.find(&format!("\"split\": \"{split}\"")).unwrap_or_else(|| panic!("split {split} in {text}"));
+            let at =
+                sources.find(&format!("\"split\": \"{split}\"")).unwrap_or_else(|| panic!("split {split} in {text}"));
             let entry = &sources[at..at + sources[at..].find('}').unwrap()];
             assert!(entry.contains("\"position\": 100") && entry.contains("\"finished\": false"), "{entry}");
         }

@@ -114,7 +114,10 @@ fn fail_job_names_the_operator_and_the_record() {
         let config = Strict { input: Tap::opened(vec![(0..=100).collect()]), output: output.clone() };
         let error = strict::job(config).settings(settings(dir.path(), 2)).run().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Operator);
-        assert!(error.to_string().contains("`below_hundred`") && error.to_string().contains("100 is too much"), "{error}");
+        assert!(
+            error.to_string().contains("`below_hundred`") && error.to_string().contains("100 is too much"),
+            "{error}"
+        );
         let committed = output.committed();
         assert_eq!(committed, (0..committed.len() as u64).collect::<Vec<_>>());
     });

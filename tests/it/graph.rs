@@ -45,7 +45,13 @@ fn every_mistake_is_told_and_nothing_is_touched() {
         let error = wrong::job(()).settings(settings(&root, 2)).run().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Graph);
         let text = error.to_string();
-        for told in ["`wrong` has 4 errors", "2 nodes have the id `same`", "nothing reads the output of `same`", "Limits", "Client"] {
+        for told in [
+            "`wrong` has 4 errors",
+            "2 nodes have the id `same`",
+            "nothing reads the output of `same`",
+            "Limits",
+            "Client",
+        ] {
             assert!(text.contains(told), "`{told}` is not in: {text}");
         }
         assert!(!root.exists(), "a store was made for a job that cannot run");

@@ -116,7 +116,8 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
         let Some(name) = function_name(code) else { continue };
         let indent = &line[..line.len() - code.len()];
         let end = lines[at..].iter().position(|line| {
-            line.strip_prefix(indent).is_some_and(|code| !code.starts_with(' ') && (code.ends_with('}') || code.ends_with(';')))
+            line.strip_prefix(indent)
+                .is_some_and(|code| !code.starts_with(' ') && (code.ends_with('}') || code.ends_with(';')))
         });
         found.push((at + 1, name.to_owned(), end.map_or(1, |end| end + 1)));
     }
@@ -126,7 +127,9 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
 fn function_name(code: &str) -> Option<&str> {
     let (before, after) = code.split_once("fn ")?;
     let qualifier = |word: &str| {
-        ["pub", "const", "async", "unsafe", "extern", "\"C\""].contains(&word) || word.starts_with("pub(") || word.ends_with(')')
+        ["pub", "const", "async", "unsafe", "extern", "\"C\""].contains(&word)
+            || word.starts_with("pub(")
+            || word.ends_with(')')
     };
     if !before.split_whitespace().all(qualifier) {
         return None;
@@ -197,7 +200,8 @@ fn nothing_unfinished_and_no_machine_is_named() {
 fn modules_say_what_they_are() {
     let mut broken = String::new();
     for source in sources() {
-        let is_module = source.path.contains("/src/") && !source.path.ends_with("/tests.rs") && !source.path.contains("/tests/");
+        let is_module =
+            source.path.contains("/src/") && !source.path.ends_with("/tests.rs") && !source.path.contains("/tests/");
         if is_module && !source.text.starts_with("//!") {
             let _ = writeln!(broken, "  {}", source.path);
         }
@@ -208,7 +212,8 @@ fn modules_say_what_they_are() {
 #[test]
 fn the_rules_see_what_they_look_for() {
     let text = "impl A {\n    pub(crate) const fn long(\n        x: u8,\n    ) -> u8 {\n        x\n    }\n    fn short() {}\n}\nlet fnord = 1;\n";
-    let found: Vec<_> = functions(text).into_iter().map(|(line, name, lines)| format!("{line} {name} {lines}")).collect();
+    let found: Vec<_> =
+        functions(text).into_iter().map(|(line, name, lines)| format!("{line} {name} {lines}")).collect();
     assert_eq!(found, ["2 long 5", "7 short 1"]);
     let text = "use crate::a::b;\n// crate::c\nlet x = crate::d::E::f(crate::g);\n#[cfg(test)]\nmod tests {\nuse crate::h;\n}\n";
     assert_eq!(uses(text), ["a::b", "d::E::f", "g"]);

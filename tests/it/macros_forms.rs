@@ -193,9 +193,9 @@ fn no_name_of_the_user_clashes_with_a_generated_one() {
 }
 
 #[operator]
-fn dedup<T: Clone + PartialEq + staunch::State>(record: T, #[state] last: &mut Option<T>) -> Option<T>
+fn dedup<T>(record: T, #[state] last: &mut Option<T>) -> Option<T>
 where
-    T: std::fmt::Debug,
+    T: Clone + PartialEq + staunch::State + std::fmt::Debug,
 {
     (last.as_ref() != Some(&record)).then(|| last.insert(record).clone())
 }

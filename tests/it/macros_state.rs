@@ -78,7 +78,11 @@ fn what_is_encoded_comes_back() {
 
 #[test]
 fn a_schema_names_fields_and_variants() {
-    assert!(Named::schema().to_string().starts_with("Named { count: u64, type: Option<String>, foreign: opaque Option<IpAddr> }"));
+    assert!(
+        Named::schema()
+            .to_string()
+            .starts_with("Named { count: u64, type: Option<String>, foreign: opaque Option<IpAddr> }")
+    );
     assert_eq!(Positions::schema().to_string(), "Positions { 0: u8, 1: Tuple<i64, bool> }");
     assert_eq!(Unit::schema().to_string(), "Unit {  }");
     assert_eq!(

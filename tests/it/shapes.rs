@@ -3,10 +3,10 @@
 
 use crate::tally::{settings, start};
 use staunch::{Failed, Flow, Metadata, Origin, Outcome, Output, State, operator, pipeline, sink, source};
+use staunch_tests::faults::{Act, Faults, Step};
 use staunch_tests::guard::job_test;
 use staunch_tests::sink::Probe;
 use staunch_tests::tap::Tap;
-use staunch_tests::faults::{Act, Faults, Step};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,7 +56,12 @@ fn double(number: u64, #[config] factor: &Factor, #[resource] uses: &mut Uses) -
 }
 
 #[operator]
-fn sort_out(number: u64, #[output] even: &mut Output<u64>, #[output] odd: &mut Output<u64>, #[output] zero: &mut Output<()>) {
+fn sort_out(
+    number: u64,
+    #[output] even: &mut Output<u64>,
+    #[output] odd: &mut Output<u64>,
+    #[output] zero: &mut Output<()>,
+) {
     match number {
         0 => zero.emit(()),
         number if number % 2 == 0 => even.emit(number),
@@ -193,7 +198,8 @@ fn every_shape_gives_each_record_once_over_failures_suspends_and_workers() {
         let dir = tempfile::tempdir().unwrap();
         // One failure of a source and one of a commit, of one of five sinks.
         let config = config(Faults::default().at(Step::Poll, 9, Act::Fail).at(Step::Commit, 2, Act::Fail));
-        let open = |records| [&config.first, &config.second, &config.third].iter().for_each(|tap| tap.open_each(records));
+        let open =
+            |records| [&config.first, &config.second, &config.third].iter().for_each(|tap| tap.open_each(records));
         open(100);
         let job = shapes::job(config.clone()).settings(settings(dir.path(), 3));
         let stop = job.stop_handle();
@@ -225,7 +231,9 @@ pub struct Origins {
 #[source]
 fn asked(config: &Origins) -> staunch::memory::MemorySource<u64> {
     let splits = config.stored.iter();
-    staunch::memory::MemorySource::splits(splits.map(|it| it.iter().map(|n| (*n, staunch::Timestamp::MIN)).collect()).collect())
+    staunch::memory::MemorySource::splits(
+        splits.map(|it| it.iter().map(|n| (*n, staunch::Timestamp::MIN)).collect()).collect(),
+    )
 }
 
 #[source]
@@ -240,7 +248,7 @@ fn with_metadata(number: u64, #[metadata] metadata: &Metadata) -> (u64, Option<O
 
 #[operator]
 fn refuse_thirds(number: u64) -> Result<(), String> {
-    if number % 3 == 0 { Err(format!("{number} is a third")) } else { Ok(()) }
+    if number.is_multiple_of(3) { Err(format!("{number} is a third")) } else { Ok(()) }
 }
 
 #[operator]
@@ -290,7 +298,7 @@ fn metadata_comes_where_it_is_asked_for_and_nowhere_else() {
         assert_eq!(got, (0..100).map(|number| (number, Some(origin(number)))).collect::<Vec<_>>());
         let mut failed = failed.committed();
         failed.sort_by_key(|it| it.origin.as_ref().map(|at| (at.partition, at.offset)));
-        let want: Vec<u64> = (0..100).filter(|number| number % 3 == 0).collect();
+        let want: Vec<u64> = (0..100).filter(|number: &u64| number.is_multiple_of(3)).collect();
         assert_eq!(failed.len(), want.len());
         for (failed, number) in failed.iter().zip(want) {
             assert_eq!((&failed.error, &failed.origin), (&format!("{number} is a third"), &Some(origin(number))));

@@ -122,7 +122,13 @@ impl Tallying {
         for (key, want) in &want {
             let got = got.get(key).map_or(&[][..], Vec::as_slice);
             let differs = got.iter().zip(want).position(|(got, want)| got != want).unwrap_or(got.len().min(want.len()));
-            assert!(got == want, "key {key}: {} of {} tallies; first difference at {differs}: {:?}", got.len(), want.len(), got.get(differs));
+            assert!(
+                got == want,
+                "key {key}: {} of {} tallies; first difference at {differs}: {:?}",
+                got.len(),
+                want.len(),
+                got.get(differs)
+            );
         }
         assert_eq!(got.len(), want.len());
     }

@@ -38,7 +38,11 @@ impl Alarm {
     /// A watermark never falls, not even over a restart.
     fn rises(&mut self, context: &Context<'_>) {
         let now = context.watermark().as_millis();
-        assert!(self.watermark.is_none_or(|before| before <= now), "the watermark falls from {:?} to {now}", self.watermark);
+        assert!(
+            self.watermark.is_none_or(|before| before <= now),
+            "the watermark falls from {:?} to {now}",
+            self.watermark
+        );
         self.watermark = Some(now);
     }
 }
@@ -115,7 +119,9 @@ fn timers_and_watermarks_survive_failures() {
             (0..3).map(|split| (0..400).map(|n| ((n % 7) * 3 + split, i64::from(n) * 10)).collect()).collect();
         let want: usize = splits.iter().map(Vec::len).sum();
         let (input, output) = (tap(splits, None, faults), Probe::default());
-        let running = start(alarms::job(Config { input: input.clone(), output: output.clone() }).settings(settings(dir.path(), 2)));
+        let running = start(
+            alarms::job(Config { input: input.clone(), output: output.clone() }).settings(settings(dir.path(), 2)),
+        );
         for part in 1..=4 {
             input.open_each(part * 100);
             output.wait_committed(part * 300);
@@ -165,7 +171,8 @@ fn a_silent_split_holds_time_back_until_it_is_idle() {
             let busy: Vec<Seen> = (0..11).map(|n| (1, n * 100)).collect();
             let (input, output) = (tap(vec![busy, vec![(2, 0)]], idle, Faults::default()), Probe::default());
             input.open(0, 10);
-            let job = alarms::job(Config { input: input.clone(), output: output.clone() }).settings(settings(dir.path(), 2));
+            let job =
+                alarms::job(Config { input: input.clone(), output: output.clone() }).settings(settings(dir.path(), 2));
             let stop = job.stop_handle();
             let running = start(job);
             // Ten records are seen; with the silent split idle, time passes all timers up to the last record.

@@ -1,6 +1,7 @@
 //! The Kafka connector on a real broker: see `staunch_tests::kafka` for what it needs.
 
 mod atleast;
+mod conformance;
 mod dead;
 mod fate;
 mod kills;

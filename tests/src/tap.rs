@@ -35,8 +35,7 @@ impl<T> Clone for Tap<T> {
 impl<T: Clone + Send + Sync + 'static> Tap<T> {
     /// All closed.
     pub fn new(splits: Vec<Vec<T>>) -> Self {
-        let state =
-            State { open: vec![0; splits.len()], read: vec![0; splits.len()], wakers: Vec::new() };
+        let state = State { open: vec![0; splits.len()], read: vec![0; splits.len()], wakers: Vec::new() };
         let shared = Arc::new((Mutex::new(state), Condvar::new()));
         Self { splits: Arc::new(splits), shared, faults: Faults::default(), event_time: None }
     }

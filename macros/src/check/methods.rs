@@ -12,6 +12,7 @@ pub fn all(operator: &Operator, block: &ItemImpl, errors: &mut Errors) {
     has_input(operator, block, errors);
     one_timer_per_clock(operator, errors);
     one_key_type(operator, errors);
+    names_are_free(block, errors);
     for function in &operator.functions {
         receiver_is_reference(function, errors);
         state_is_self(function, errors);
@@ -54,8 +55,24 @@ fn one_key_type(operator: &Operator, errors: &mut Errors) {
     let mut keys = operator.params(Role::Key);
     let Some(first) = keys.next() else { return };
     for key in keys.filter(|key| key.target() != first.target()) {
-        let help = format!("all inputs of an operator are keyed by one type: write `&{}`, or change the other", spell(first.target()));
+        let help = format!(
+            "all inputs of an operator are keyed by one type: write `&{}`, or change the other",
+            spell(first.target())
+        );
         errors.push(&key.ty, "another key type than that of the methods before", help);
+    }
+}
+
+/// The type gets these functions from the macro.
+fn names_are_free(block: &ItemImpl, errors: &mut Errors) {
+    for item in &block.items {
+        if let syn::ImplItem::Fn(method) = item {
+            let name = method.sig.ident.to_string();
+            if ["on", "at", "harness", "harness_with"].contains(&name.as_str()) {
+                let help = "choose another name: `on`, `at`, `harness` and `harness_with` are generated";
+                errors.push(&method.sig.ident, format_args!("an operator's type has its own `{name}`"), help);
+            }
+        }
     }
 }
 

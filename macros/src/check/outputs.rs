@@ -35,10 +35,11 @@ pub fn at_most_four(operator: &Operator, errors: &mut Errors) {
     let wrong = format!("an operator has at most {OUTPUTS_MAX} outputs, this one has {}", ports.len());
     match operator.params(Role::Output).find(|param| param.plain_name("output") == first.name) {
         Some(param) => errors.push(&param.ty, wrong, help),
-        None => match operator.functions.iter().find_map(|function| function.returns.spelled.as_ref()) {
-            Some(ty) => errors.push(ty, wrong, help),
-            None => {}
-        },
+        None => {
+            if let Some(ty) = operator.functions.iter().find_map(|function| function.returns.spelled.as_ref()) {
+                errors.push(ty, wrong, help);
+            }
+        }
     }
 }
 

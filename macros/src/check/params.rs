@@ -17,9 +17,19 @@ pub fn all(function: &Function, errors: &mut Errors) {
     for param in &function.params {
         match param.role {
             Role::Record => record_is_owned(param, errors),
-            Role::State { .. } => (is_reference(param, "`#[state]`", true, errors), has_name(param, "state", errors)).0,
-            Role::Output => (output_is_mut(param, errors), has_name(param, "output", errors)).0,
-            Role::Key => is_shared(param, "`#[key]`", "K", errors),
+            Role::State { .. } => {
+                is_reference(param, "`#[state]`", true, errors);
+                has_name(param, "state", errors);
+            }
+            Role::Output => {
+                output_is_mut(param, errors);
+                output_is_no_container(param, errors);
+                has_name(param, "output", errors);
+            }
+            Role::Key => {
+                is_shared(param, "`#[key]`", "K", errors);
+                key_is_no_float(param, errors);
+            }
             Role::Config => is_shared(param, "`#[config]`", "Config", errors),
             Role::Metadata => is_shared(param, "`#[metadata]`", "Metadata", errors),
             Role::Resource => is_reference(param, "`#[resource]`", true, errors),
@@ -54,7 +64,8 @@ fn one_time(function: &Function, errors: &mut Errors) {
         errors.push(&function.sig.ident, "this timer does not take its time", help);
     }
     for more in times {
-        let help = "mark what this is (`#[config]`, `#[output]`, …); a timer has no record, keep in the state what it needs";
+        let help =
+            "mark what this is (`#[config]`, `#[output]`, …); a timer has no record, keep in the state what it needs";
         errors.push(&more.ty, "only a timer's time goes without attribute", help);
     }
     for param in function.with_role(|role| role == Role::Metadata) {
@@ -90,7 +101,11 @@ fn each_role_once(function: &Function, errors: &mut Errors) {
         (Role::ProcessingTime, "processing_time"),
     ] {
         for more in function.with_role(|other| other == role).skip(1) {
-            let help = if role == Role::Key { "for a key of two parts take a tuple: `#[key] key: &(u64, u32)`" } else { "take one of them out" };
+            let help = if role == Role::Key {
+                "for a key of two parts take a tuple: `#[key] key: &(u64, u32)`"
+            } else {
+                "take one of them out"
+            };
             errors.push(&more.ty, format_args!("a second `#[{what}]`"), help);
         }
     }
@@ -139,6 +154,31 @@ fn output_is_mut(param: &Param, errors: &mut Errors) {
     if !param.is_mut() {
         let help = format!("write `#[output] {}: &mut {}`", name(param, "records"), spell(param.target()));
         errors.push(&param.ty, "`#[output]` is taken by mutable reference", help);
+    }
+}
+
+fn last_name(ty: &Type) -> String {
+    match peel(ty) {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// The types would tell as well, once for each place where the output occurs.
+fn output_is_no_container(param: &Param, errors: &mut Errors) {
+    let containers =
+        ["Vec", "VecDeque", "Option", "String", "HashMap", "BTreeMap", "HashSet", "BTreeSet", "Box", "Sender"];
+    if containers.contains(&last_name(param.target()).as_str()) {
+        let help = format!("write `#[output] {}: &mut Output<T>` with the type of the records", name(param, "records"));
+        errors.push(&param.ty, "an `#[output]` parameter is an `Output<T>`", help);
+    }
+}
+
+/// Floats have no order and several encodings of one value.
+fn key_is_no_float(param: &Param, errors: &mut Errors) {
+    if ["f32", "f64"].contains(&last_name(param.target()).as_str()) {
+        let help = "key by an integer, such as the price in cents, or by text";
+        errors.push(&param.ty, "a stream cannot be keyed by a float", help);
     }
 }
 

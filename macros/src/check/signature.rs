@@ -16,7 +16,11 @@ pub fn is_plain_fn(sig: &Signature, errors: &mut Errors) {
         errors.push(token, "this function cannot be const", "take off `const`");
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        errors.push(token, "this function cannot be unsafe", "take off `unsafe`; use an `unsafe` block inside, with its reason");
+        errors.push(
+            token,
+            "this function cannot be unsafe",
+            "take off `unsafe`; use an `unsafe` block inside, with its reason",
+        );
     }
     if let Safety::Safe(token) = &sig.safety {
         errors.push(token, "this function cannot be marked safe", "take off `safe`");
@@ -33,7 +37,8 @@ pub fn is_plain_fn(sig: &Signature, errors: &mut Errors) {
 pub fn no_lifetimes(generics: &Generics, errors: &mut Errors) {
     for lifetime in generics.lifetimes() {
         let name = &lifetime.lifetime;
-        let help = format!("leave `{name}` out: records are owned, and references to them live for one call (`line: &Line`)");
+        let help =
+            format!("leave `{name}` out: records are owned, and references to them live for one call (`line: &Line`)");
         errors.push(lifetime, "an operator has no lifetime parameters", help);
     }
 }

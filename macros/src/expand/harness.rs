@@ -6,7 +6,9 @@
 use super::operator::Parts;
 use super::wiring::visibility;
 use super::{KeyType, ident};
-use crate::paths::{BorrowedKey, Clone, ComputedKey, Fn, HarnessMacro, Key, NoKey, Operator, OperatorHarness, Send, Sync, Wired};
+use crate::paths::{
+    BorrowedKey, Clone, ComputedKey, Fn, HarnessMacro, Key, NoKey, Operator, OperatorHarness, Send, Sync, Wired,
+};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;

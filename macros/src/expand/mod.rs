@@ -25,11 +25,9 @@ use syn::{Attribute, GenericParam, Generics, Ident, Type, Visibility};
 /// Generated code is nobody's to lint: its names, its unused parameters, its style.
 fn allow() -> TokenStream {
     quote! {
-        #[allow(
-            dead_code, missing_debug_implementations, missing_docs, non_camel_case_types, private_bounds,
-            private_interfaces, unreachable_pub, unused_qualifications, unused_variables, clippy::all,
-            clippy::pedantic
-        )]
+        #[allow(dead_code, non_camel_case_types, private_bounds, private_interfaces)]
+        #[allow(missing_debug_implementations, missing_docs, unreachable_pub)]
+        #[allow(unused_variables, clippy::all, clippy::pedantic)]
     }
 }
 
@@ -71,15 +69,13 @@ impl KeyType {
         match keying {
             Keying::Unkeyed => Self { param: None, ty: quote!(()), keyed: false, sized: true },
             Keying::By(ty) => {
-                let unsized_ = matches!(ty, Type::Slice(_)) || matches!(ty, Type::Path(path) if path.path.is_ident("str"));
+                let unsized_ =
+                    matches!(**ty, Type::Slice(_)) || matches!(&**ty, Type::Path(path) if path.path.is_ident("str"));
                 Self { param: None, ty: ty.to_token_stream(), keyed: true, sized: !unsized_ }
             }
-            Keying::Any => Self {
-                param: Some(syn::parse_quote!(__K: #Key + ?Sized)),
-                ty: quote!(__K),
-                keyed: true,
-                sized: true,
-            },
+            Keying::Any => {
+                Self { param: Some(syn::parse_quote!(__K: #Key + ?Sized)), ty: quote!(__K), keyed: true, sized: true }
+            }
         }
     }
 

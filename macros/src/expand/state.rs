@@ -54,7 +54,11 @@ fn encode(field: &StateField, value: &TokenStream) -> TokenStream {
     let ty = &field.ty;
     let span = ty.span();
     let (state, opaque) = (State.at(span), EncodeOpaque.at(span));
-    if field.opaque { quote_spanned!(span=> #opaque::<#ty>(#value, out);) } else { quote_spanned!(span=> <#ty as #state>::encode(#value, out);) }
+    if field.opaque {
+        quote_spanned!(span=> #opaque::<#ty>(#value, out);)
+    } else {
+        quote_spanned!(span=> <#ty as #state>::encode(#value, out);)
+    }
 }
 
 /// `name: decoded`, in the order of the declaration.
@@ -63,8 +67,11 @@ fn decode(fields: &[StateField]) -> TokenStream {
         let (member, ty) = (&field.member, &field.ty);
         let span = ty.span();
         let (state, opaque) = (State.at(span), DecodeOpaque.at(span));
-        let decoded =
-            if field.opaque { quote_spanned!(span=> #opaque::<#ty>(bytes)?) } else { quote_spanned!(span=> <#ty as #state>::decode(bytes)?) };
+        let decoded = if field.opaque {
+            quote_spanned!(span=> #opaque::<#ty>(bytes)?)
+        } else {
+            quote_spanned!(span=> <#ty as #state>::decode(bytes)?)
+        };
         quote!(#member: #decoded)
     });
     quote!(#(#decoded),*)
@@ -77,11 +84,7 @@ fn of_struct(name: &str, body: &StateVariant) -> (TokenStream, TokenStream, Toke
         encode(field, &quote!(&self.#member))
     });
     let decoded = decode(&body.fields);
-    (
-        quote!(#StructSchema::<Self, _>(#name, || #schemas)),
-        quote!(#(#encoded)*),
-        quote!(#VariantOk(Self { #decoded })),
-    )
+    (quote!(#StructSchema::<Self, _>(#name, || #schemas)), quote!(#(#encoded)*), quote!(#VariantOk(Self { #decoded })))
 }
 
 fn of_enum(name: &str, variants: &[StateVariant]) -> (TokenStream, TokenStream, TokenStream) {

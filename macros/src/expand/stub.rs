@@ -9,10 +9,19 @@ use crate::paths::{Flow, FlowType, Into, JobBuilder, JobFn, Never, Pipeline, Res
 use proc_macro2::TokenStream;
 use quote::quote;
 
+/// `impl Trait` can stand in the function's signature only.
+fn names_no_type(ty: &syn::Type) -> bool {
+    crate::print::spell(ty).contains("impl ")
+}
+
 /// `on` and `at` of an operator, with the outputs as far as they are known.
 pub fn operator_stub(operator: &Operator) -> TokenStream {
     let parts = Parts::of(operator);
-    if operator.ports().len() > 4 || operator.generics.lifetimes().next().is_some() {
+    let method = matches!(operator.shape, Shape::Function { .. })
+        && operator.functions.iter().any(|it| it.sig.receiver().is_some());
+    let unnamed = |ty: &Option<syn::Type>| ty.as_ref().is_some_and(names_no_type);
+    let unnamed = operator.functions.iter().any(|it| unnamed(&it.returns.spelled));
+    if operator.ports().len() > 4 || operator.generics.lifetimes().next().is_some() || method || unnamed {
         return TokenStream::new();
     }
     let this = &parts.this;
@@ -46,11 +55,13 @@ pub fn endpoint_stub(endpoint: &Endpoint) -> TokenStream {
     let (name, vis) = (&endpoint.type_name, &endpoint.vis);
     let row = empty_struct(&endpoint.cfgs, vis, name);
     let content = match (endpoint.end, &endpoint.connector) {
-        (End::Source, Some(connector)) if endpoint.sig.generics.params.is_empty() => quote! {
-            impl #name {
-                #vis fn open<__C>(flow: &#Flow<__C>) -> #Stream<<#connector as #Source>::Record> { #Never() }
+        (End::Source, Some(connector)) if endpoint.sig.generics.params.is_empty() && !names_no_type(connector) => {
+            quote! {
+                impl #name {
+                    #vis fn open<__C>(flow: &#Flow<__C>) -> #Stream<<#connector as #Source>::Record> { #Never() }
+                }
             }
-        },
+        }
         (End::Source, _) => return TokenStream::new(),
         (End::Sink, _) => quote!(impl #name { #vis fn write(stream: impl Sized) {} }),
     };
@@ -63,14 +74,16 @@ pub fn pipeline_stub(pipeline: &PipelineFn) -> TokenStream {
     let (name, vis) = (&pipeline.type_name, &pipeline.vis);
     let row = empty_struct(&pipeline.cfgs, vis, name);
     let known = pipeline.flow().filter(|_| pipeline.sig.generics.params.is_empty());
-    let job = known.map(|flow| quote! {
-        impl #Pipeline for #name {
-            const NAME: &'static str = "";
-            type Config = <#flow as #FlowType>::Config;
-            fn build(flow: &#Flow<Self::Config>) {}
-        }
-        impl #name {
-            #vis fn job(config: <Self as #Pipeline>::Config) -> #JobBuilder<Self> { #JobFn::<Self>(config) }
+    let job = known.map(|flow| {
+        quote! {
+            impl #Pipeline for #name {
+                const NAME: &'static str = "";
+                type Config = <#flow as #FlowType>::Config;
+                fn build(flow: &#Flow<Self::Config>) {}
+            }
+            impl #name {
+                #vis fn job(config: <Self as #Pipeline>::Config) -> #JobBuilder<Self> { #JobFn::<Self>(config) }
+            }
         }
     });
     let hidden = hidden(&pipeline.cfgs, &quote!(impl #name { #vis fn main() -> #Result<()> { #Never() } } #job));

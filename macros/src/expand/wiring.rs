@@ -1,9 +1,11 @@
 //! `on` and `at`: how an operator gets into a graph.
 
 use super::operator::Parts;
-use super::{ident, KeyType};
+use super::{KeyType, ident};
 use crate::model::{Operator, Shape};
-use crate::paths::{Into, KeyedInput, Operator as OperatorTrait, OperatorWiring, PhantomData, String, UnkeyedInput, Wired};
+use crate::paths::{
+    Into, KeyedInput, Operator as OperatorTrait, OperatorWiring, PhantomData, String, UnkeyedInput, Wired,
+};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -35,7 +37,11 @@ impl Inputs {
             // What an error says is required, it shows where the record's type was written.
             let span = record.span();
             let (keyed, unkeyed, ty) = (KeyedInput.at(span), UnkeyedInput.at(span), &key.ty);
-            if key.keyed { quote_spanned!(span=> #keyed<#record, #ty>) } else { quote_spanned!(span=> #unkeyed<#record>) }
+            if key.keyed {
+                quote_spanned!(span=> #keyed<#record, #ty>)
+            } else {
+                quote_spanned!(span=> #unkeyed<#record>)
+            }
         };
         Self { names, types, bounds: parts.operator.inputs().map(bound).collect() }
     }

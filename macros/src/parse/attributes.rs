@@ -5,9 +5,8 @@ use crate::model::{Role, Trigger};
 use crate::suggest;
 use syn::{Attribute, FnArg, ImplItem, ItemImpl, Meta, Signature};
 
-const ON_PARAMS: &[&str] = &[
-    "key", "state", "output", "config", "resource", "context", "event_time", "processing_time", "metadata",
-];
+const ON_PARAMS: &[&str] =
+    &["key", "state", "output", "config", "resource", "context", "event_time", "processing_time", "metadata"];
 const ON_METHODS: &[&str] = &["input", "timer"];
 /// What rustc itself allows on parameters.
 const BUILT_IN: &[&str] = &["allow", "warn", "deny", "expect", "forbid", "cfg", "cfg_attr"];
@@ -86,11 +85,16 @@ pub fn role(attrs: &[Attribute], errors: &mut Errors) -> Option<Role> {
     let mut found = None;
     for attr in attrs {
         if attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr") {
-            errors.push(attr, "a parameter of an operator cannot be conditional", "put `#[cfg]` above the whole function");
+            errors.push(
+                attr,
+                "a parameter of an operator cannot be conditional",
+                "put `#[cfg]` above the whole function",
+            );
         } else if is_one_of(attr, BUILT_IN) {
         } else if is_one_of(attr, ON_METHODS) {
             let name = attr.path().get_ident().map(ToString::to_string).unwrap_or_default();
-            let help = "put it above a method of an `#[operator] impl` block; a parameter without attribute is the record";
+            let help =
+                "put it above a method of an `#[operator] impl` block; a parameter without attribute is the record";
             errors.push(attr, format_args!("`#[{name}]` does not belong on a parameter"), help);
         } else if let Some(role) = role_of(attr, errors) {
             if found.replace(role).is_some() {
@@ -101,7 +105,7 @@ pub fn role(attrs: &[Attribute], errors: &mut Errors) -> Option<Role> {
             let help = suggest::help(&name, ON_PARAMS, |known| format!("`#[{known}]`"));
             errors.push(attr, format_args!("unknown attribute `#[{name}]` on an operator's parameter"), help);
             // Not the record, at least.
-            found = found.or(suggest::nearest(&name, ON_PARAMS).and_then(|near| role_named(near)));
+            found = found.or(suggest::nearest(&name, ON_PARAMS).and_then(role_named));
         }
     }
     found
@@ -134,7 +138,11 @@ pub fn trigger(attrs: &[Attribute], errors: &mut Errors) -> Option<Trigger> {
     for attr in attrs {
         if let Some(meant) = mistyped_trigger(attr) {
             let name = crate::print::spell(&attr.path());
-            errors.push(attr, format_args!("unknown attribute `#[{name}]`"), format_args!("did you mean `#[{meant}]`?"));
+            errors.push(
+                attr,
+                format_args!("unknown attribute `#[{name}]`"),
+                format_args!("did you mean `#[{meant}]`?"),
+            );
         }
     }
     let attr = trigger_attribute(attrs)?;
@@ -168,4 +176,11 @@ pub fn refuse_triggers(attrs: &[Attribute], errors: &mut Errors) {
 /// Removes `#[input]` and `#[timer]`.
 pub fn clean_triggers(attrs: &mut Vec<Attribute>) {
     attrs.retain(|attr| !is_one_of(attr, ON_METHODS));
+}
+
+/// A record by reference is one of the stream's owned values, so `&String` is right where it is written.
+pub fn allow_owned_references(params: &[crate::model::Param], attrs: &mut Vec<Attribute>) {
+    if params.iter().any(|param| param.role == Role::Record && param.reference().is_some()) {
+        attrs.push(syn::parse_quote!(#[allow(clippy::ptr_arg)]));
+    }
 }

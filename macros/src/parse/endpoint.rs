@@ -16,9 +16,15 @@ pub fn endpoint(end: End, args: TokenStream, item: &mut FnItem, errors: &mut Err
     let mut params: Vec<Type> = Vec::new();
     for arg in &item.sig.inputs {
         if let FnArg::Typed(param) = arg {
-            if let Some(attr) = param.attrs.iter().find(|attr| attributes::role(std::slice::from_ref(attr), errors).is_some()) {
+            if let Some(attr) =
+                param.attrs.iter().find(|attr| attributes::role(std::slice::from_ref(attr), errors).is_some())
+            {
                 let help = "every parameter is a part of the configuration, by type: write `limits: &Limits`";
-                errors.push(attr, format_args!("a {} function takes no attributes on parameters", end.attribute()), help);
+                errors.push(
+                    attr,
+                    format_args!("a {} function takes no attributes on parameters", end.attribute()),
+                    help,
+                );
             }
             params.push((*param.ty).clone());
         }

@@ -67,6 +67,7 @@ pub fn function(args: TokenStream, item: &mut FnItem, errors: &mut Errors) -> Op
     let function = of_signature(Trigger::Record, &item.sig, errors);
     attributes::clean_triggers(&mut item.attrs);
     attributes::clean_params(&mut item.sig);
+    attributes::allow_owned_references(&function.params, &mut item.attrs);
     let name = &item.sig.ident;
     let type_name = options.ident("type_name", errors).unwrap_or_else(|| name.clone());
     Operator {
@@ -123,6 +124,7 @@ pub fn methods(args: TokenStream, item: &mut ItemImpl, errors: &mut Errors) -> O
             function.params.iter_mut().for_each(|param| write_out.visit_type_mut(&mut param.ty));
             write_out.visit_return_type_mut(&mut function.sig.output);
             function.returns = returns(&function.sig.output);
+            attributes::allow_owned_references(&function.params, &mut method.attrs);
             functions.push(function);
         }
     }

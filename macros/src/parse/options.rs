@@ -68,7 +68,9 @@ impl Options {
     pub fn ident(&self, name: &str, errors: &mut Errors) -> Option<Ident> {
         let value = self.value(name, errors)?;
         syn::parse2(value.to_token_stream())
-            .map_err(|_| errors.push(value, format_args!("`{name}` is an identifier"), format_args!("write `{}`", example(name))))
+            .map_err(|_| {
+                errors.push(value, format_args!("`{name}` is an identifier"), format_args!("write `{}`", example(name)))
+            })
             .ok()
     }
 

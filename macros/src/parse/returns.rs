@@ -34,9 +34,7 @@ pub fn returns(output: &ReturnType) -> Returns {
     };
     let spelled = Some((**ty).clone());
     match arguments(ty, "Result").as_deref() {
-        Some([ok, error]) => {
-            Returns { spelled, emits: emits(ok), error: Some(ErrorType::Written((*error).clone())) }
-        }
+        Some([ok, error]) => Returns { spelled, emits: emits(ok), error: Some(ErrorType::Written((*error).clone())) },
         Some([ok]) => Returns { spelled, emits: emits(ok), error: Some(ErrorType::Of((**ty).clone())) },
         _ => Returns { spelled, emits: emits(ty), error: None },
     }

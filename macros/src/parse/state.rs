@@ -25,7 +25,8 @@ fn refuse_attributes(attrs: &[Attribute], errors: &mut Errors) {
 fn variant(name: &Ident, fields: &Fields, errors: &mut Errors) -> StateVariant {
     let field = |(at, field): (usize, &syn::Field)| {
         let attrs = field.attrs.iter().filter(|attr| attr.path().is_ident("state"));
-        let opaque = attrs.fold(false, |opaque, attr| is_opaque(attr, errors) || opaque);
+        // All of them, so that each is checked.
+        let opaque = attrs.filter(|attr| is_opaque(attr, errors)).count() > 0;
         let member = field.ident.clone().map_or_else(|| Member::Unnamed(Index::from(at)), Member::Named);
         StateField { member, ty: field.ty.clone(), opaque }
     };
@@ -45,7 +46,8 @@ pub fn state(item: &DeriveInput, errors: &mut Errors) -> StateType {
             StateBody::Enum(data.variants.iter().map(one).collect())
         }
         Data::Union(data) => {
-            let help = "make it an enum: state is encoded field by field, and a union does not say which field it holds";
+            let help =
+                "make it an enum: state is encoded field by field, and a union does not say which field it holds";
             errors.push(&data.union_token, "`State` cannot be derived for a union", help);
             StateBody::Struct(StateVariant { name: item.ident.clone(), fields: Vec::new() })
         }

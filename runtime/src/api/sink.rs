@@ -21,6 +21,11 @@ use crate::id::Epoch;
 use serde::{Deserialize, Serialize};
 
 /// Where records go. The value only describes: nothing connects before [`Sink::open`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a sink",
+    label = "does not describe a sink",
+    note = "return `KafkaSink<Json<T>>`, `FileSink<Json<T>>`, `MemorySink<T>` or a type that implements `staunch::api::sink::Sink`"
+)]
 pub trait Sink: Send + Sync + 'static {
     /// What is written.
     type Record: Send + 'static;

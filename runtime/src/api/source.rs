@@ -12,6 +12,11 @@ use std::time::Duration;
 /// A source consists of *splits* (partitions, files). Each split belongs to exactly one worker, by a
 /// rule of the source that depends only on the split's name and the number of workers; so a restart
 /// with another number of workers needs nothing but the positions of all splits.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source",
+    label = "does not describe a source",
+    note = "return `KafkaSource<Json<T>>`, `FileSource<Text>`, `MemorySource<T>` or a type that implements `staunch::api::source::Source`"
+)]
 pub trait Source: Send + Sync + 'static {
     /// What is read.
     type Record: Send + 'static;
@@ -86,7 +91,7 @@ pub trait SourceReader: 'static {
     fn poll(&mut self, batch: &mut Batch<Self::Record>) -> Result<Polled>;
 
     /// The positions after everything that `poll` returned so far, of every split this reader owns
-    /// or was restored with and owns.
+    /// or was restored with and owns: that of the split with number i at index i.
     fn positions(&self) -> Vec<SplitPosition>;
 
     /// A checkpoint with these positions has been committed. For monitoring; not needed for correctness.

@@ -13,7 +13,6 @@ mod checkpoints;
 mod live;
 mod logs;
 mod numbers;
-mod signals;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -116,7 +115,8 @@ where
     let dir = settings.checkpoint_dir(P::NAME);
     tracing::info!(job = name, workers = settings.workers, checkpoints = %dir.display(), "starting");
     let job = JobBuilder::<P>::new(config).settings(settings).observe(watch::Watch::new(&name, live.clone()));
-    signals::stop_on_signals(job.stop_handle(), live.clone()).map_err(Usage::Failed)?;
+    let above = live.clone();
+    crate::signals::stop_on_signals(job.stop_handle(), move |text| above.say(text)).map_err(Usage::Failed)?;
     let ended = job.run();
     live.clear();
     let summary = ended.map_err(Usage::Failed)?;

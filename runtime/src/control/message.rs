@@ -104,6 +104,8 @@ pub(crate) enum Effect {
     Publish(Cut),
     /// Let the committable's participant commit it.
     Commit { committable: Committable, permit: Arc<CommitPermit> },
+    /// Let the participant drop what it prepared for a checkpoint that failed before it was published.
+    Abort { committable: Committable },
     /// A checkpoint is durable and committed.
     Settled(Settled),
     /// The job is done.

@@ -25,16 +25,11 @@
 //! - of two attempts at most one makes a given slot, and only the younger goes on;
 //! - a checkpoint is never silently passed over for an older one.
 
-#[allow(dead_code, reason = "called by the driver, which is written next")]
 pub(crate) mod coordinator;
-#[allow(dead_code, reason = "called by the driver, which is written next")]
 pub(crate) mod log;
 pub mod manifest;
-#[allow(dead_code, reason = "called by the driver, which is written next")]
 pub(crate) mod message;
 pub mod permit;
-#[allow(dead_code, reason = "called by the driver, which is written next")]
 pub(crate) mod recovery;
-#[allow(dead_code, reason = "called by the driver, which is written next")]
 pub(crate) mod restart;
 pub mod store;

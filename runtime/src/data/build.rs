@@ -24,9 +24,11 @@ use crate::id::groups_of_worker;
 use crate::metrics::NodeMetrics;
 use crate::time::Timestamp;
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A chain's head: what a worker steps.
@@ -88,6 +90,8 @@ pub(crate) struct WorkerPlan {
 pub struct WorkerBuilder<'a> {
     pub(crate) plan: &'a mut WorkerPlan,
     pub(crate) reporter: Reporter,
+    /// The worker's processing time, kept up to date by the worker.
+    now: Rc<Cell<Timestamp>>,
     /// Chained nodes that are built, by node: a `Box<Next<T>>`.
     chained: HashMap<usize, Box<dyn Any>>,
     /// The channels' ends, by (node, input).
@@ -102,13 +106,17 @@ pub(crate) fn erased_bug(what: &str) -> Error {
 
 impl<'a> WorkerBuilder<'a> {
     /// Builds all nodes; returns the chains' heads, the last of the graph first.
-    pub(crate) fn build(plan: &'a mut WorkerPlan, reporter: Reporter) -> Result<Vec<Box<dyn Stage>>> {
+    pub(crate) fn build(
+        plan: &'a mut WorkerPlan,
+        reporter: Reporter,
+        now: Rc<Cell<Timestamp>>,
+    ) -> Result<Vec<Box<dyn Stage>>> {
         let (mut senders, mut receivers) = (HashMap::new(), HashMap::new());
         for (input, ends) in plan.links.drain() {
             senders.insert(input, ends.senders);
             receivers.insert(input, ends.receivers);
         }
-        let mut builder = Self { plan, reporter, chained: HashMap::new(), senders, receivers, stages: Vec::new() };
+        let mut builder = Self { plan, reporter, now, chained: HashMap::new(), senders, receivers, stages: Vec::new() };
         let builds = builder.plan.builds.clone();
         for node in (0..builds.len()).rev() {
             builds[node].build(&mut builder, node)?;
@@ -155,7 +163,13 @@ pub(crate) trait BuildNode: Send + Sync {
     }
 
     /// The writing end of an input, for the node that it reads: a `Box<Next<T>>`.
-    fn writer(&self, _b: &mut WorkerBuilder<'_>, _node: usize, _input: usize, _senders: Box<dyn Any + Send>) -> Result<Box<dyn Any>> {
+    fn writer(
+        &self,
+        _b: &mut WorkerBuilder<'_>,
+        _node: usize,
+        _input: usize,
+        _senders: Box<dyn Any + Send>,
+    ) -> Result<Box<dyn Any>> {
         Err(erased_bug("not an operator"))
     }
 
@@ -182,7 +196,13 @@ where
         self.ports[input].link(keyed, wakers)
     }
 
-    fn writer(&self, b: &mut WorkerBuilder<'_>, node: usize, input: usize, senders: Box<dyn Any + Send>) -> Result<Box<dyn Any>> {
+    fn writer(
+        &self,
+        b: &mut WorkerBuilder<'_>,
+        node: usize,
+        input: usize,
+        senders: Box<dyn Any + Send>,
+    ) -> Result<Box<dyn Any>> {
         let keyed = b.plan.graph.nodes[node].inputs[input].key.is_some();
         self.ports[input].writer(keyed, senders)
     }
@@ -199,7 +219,7 @@ where
             resource: &|wanted| parts.find_resource(wanted),
         };
         let env = O::open(&mut opener)?;
-        let mut core = Core::<O, K>::new(node, id, b.groups(), env, nexts, b.plan.metrics.clone());
+        let mut core = Core::<O, K>::new(node, id, b.groups(), env, nexts, b.now.clone(), b.plan.metrics.clone());
         if graph.is_chained(node) {
             let chained = self.ports[0].chain(core);
             b.chained.insert(node, chained);
@@ -241,7 +261,15 @@ impl<S: Source> BuildNode for BuildSource<S> {
         };
         let reader = source.reader(&context).map_err(|error| error.at(format_args!("source `{id}`")))?;
         let (reporter, metrics) = (b.reporter.clone(), b.plan.metrics.clone());
-        b.stages.push(Box::new(SourceStage::<S>::new(node, &id, reader, (source.event_time(), b.plan.now), out, reporter, metrics)));
+        b.stages.push(Box::new(SourceStage::<S>::new(
+            node,
+            &id,
+            reader,
+            (source.event_time(), b.plan.now),
+            out,
+            reporter,
+            metrics,
+        )));
         Ok(())
     }
 }

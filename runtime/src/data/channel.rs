@@ -7,7 +7,7 @@
 use super::event::{Control, Event};
 use crate::api::batch::Batch;
 use crate::api::source::Waker;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{self};
@@ -36,7 +36,7 @@ pub(crate) fn channel<T>(writer: Waker, reader: Waker) -> (Sender<T>, Receiver<T
 }
 
 fn gone() -> Error {
-    Error::new(ErrorKind::Internal, "a neighbouring worker has stopped")
+    Error::echo("a neighbouring worker has stopped")
 }
 
 impl<T> Sender<T> {

@@ -40,9 +40,21 @@ where
         self.senders[0].send(batch)
     }
 
+    /// Sends what was collected from batches that had metadata where this one has none, or the other way
+    /// round: within a batch either all records have it or none.
+    fn part_by_metadata(&mut self, with: bool) -> Result<()> {
+        for (sender, partial) in self.senders.iter_mut().zip(&mut self.partial) {
+            if partial.metadata.is_empty() == with {
+                sender.send(partial)?;
+            }
+        }
+        Ok(())
+    }
+
     fn spread(&mut self, batch: &mut Batch<T>) -> Result<()> {
         let workers = self.senders.len();
         batch.hashes.clear();
+        self.part_by_metadata(!batch.metadata.is_empty())?;
         let mut metadata = batch.metadata.drain(..);
         for (record, time) in batch.records.drain(..).zip(batch.times.drain(..)) {
             let hash = self.select.with(&record, K::frozen_hash);

@@ -6,6 +6,7 @@ use super::event::{Barrier, Control};
 use crate::error::Result;
 use crate::time::Timestamp;
 use crate::time::watermark::{InputWatermarks, Progress};
+use std::collections::VecDeque;
 
 pub(crate) struct Inbound {
     /// By channel: its input, and its number within the input.
@@ -46,8 +47,10 @@ impl Inbound {
     }
 
     /// What a channel's control event means for the operator: nothing while others are waited for.
-    pub fn control(&mut self, channel: usize, control: Control, out: &mut Vec<Control>) -> Result<()> {
+    pub fn control(&mut self, channel: usize, control: Control, out: &mut VecDeque<Control>) -> Result<()> {
         let progress = match control {
+            // The end of a source share: whether others are idle, it no longer counts.
+            Control::Watermark(Timestamp::MAX) => self.watermarks.end(channel),
             Control::Watermark(watermark) => self.watermarks.watermark(channel, watermark),
             Control::Idle => self.watermarks.idle(channel),
             Control::Active => self.watermarks.active(channel),

@@ -7,12 +7,14 @@ use super::outputs::Wired;
 use super::port::{OpenPort, Polled};
 use super::push::Push;
 use super::report::{Report, Reporter, StateBytes};
+use super::source::is_due;
 use crate::api::batch::Batch;
 use crate::api::context::{Context, TimeDomain, TimerRequest};
 use crate::api::key::Key;
 use crate::api::metadata::Metadata;
 use crate::api::operator::{Collectors, Handler, Operator, Timers};
 use crate::api::output::Outputs;
+use crate::control::manifest::CheckpointKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::select::KeySelector;
 use crate::id::first_hash;
@@ -20,12 +22,17 @@ use crate::metrics::NodeMetrics;
 use crate::state::{SnapshotKind, StateTable, TimerStore};
 use crate::time::Timestamp;
 use std::borrow::Borrow;
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Slots of the state table that are scanned between two batches while a snapshot is taken.
 const SNAPSHOT_SLICE_SLOTS: usize = 4_096;
+/// Timers that fire in one step: what they emit has to find room before more do.
+const TIMERS_PER_STEP: usize = 1_024;
 /// Keys whose state is fetched from memory together, before their records are processed.
 const WARM_KEYS: usize = 32;
 /// Events that a chain's head takes from its channels in one step.
@@ -44,7 +51,8 @@ pub struct Core<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     pub(crate) out: Collectors<O>,
     nexts: <O::Outputs as Wired>::Nexts,
     pub(crate) watermark: Timestamp,
-    pub(crate) now: Timestamp,
+    /// The worker's processing time.
+    now: Rc<Cell<Timestamp>>,
     metrics: Arc<Vec<NodeMetrics>>,
 }
 
@@ -59,12 +67,13 @@ where
         groups: Range<u32>,
         env: O::Env,
         nexts: <O::Outputs as Wired>::Nexts,
+        now: Rc<Cell<Timestamp>>,
         metrics: Arc<Vec<NodeMetrics>>,
     ) -> Self {
         let unkeyed_hash = first_hash(groups.start);
         let (table, timers) = (StateTable::new(groups.clone()), TimerStore::new(groups));
         let (requests, out) = (Vec::new(), Collectors::<O>::default());
-        let (watermark, now) = (Timestamp::MIN, Timestamp::MIN);
+        let watermark = Timestamp::MIN;
         Self { node, id, table, timers, requests, unkeyed_hash, env, out, nexts, watermark, now, metrics }
     }
 
@@ -112,7 +121,7 @@ where
             operator: &self.id,
             event_time: time,
             watermark: self.watermark,
-            processing_time: self.now,
+            processing_time: self.now.get(),
             metadata,
             timers: &mut self.requests,
             forget: false,
@@ -139,6 +148,10 @@ where
         for request in self.requests.drain(..) {
             match request {
                 TimerRequest::Set(domain, at) => {
+                    // At the end of time a timer that sets the next one would go on for ever.
+                    if domain == TimeDomain::Event && self.watermark == Timestamp::MAX {
+                        continue;
+                    }
                     let handled = if domain == TimeDomain::Event { O::EVENT } else { O::PROCESSING };
                     if !handled {
                         return Err(no_timer_method(&self.id, domain));
@@ -151,16 +164,21 @@ where
         Ok(())
     }
 
-    /// Fires the timers that are due.
-    pub(crate) fn fire(&mut self, domain: TimeDomain, until: Timestamp) -> Result<()> {
-        while let Some((at, hash, key)) = self.timers.pop_due(domain, until) {
+    /// Fires timers that are due, as many as a step may; true when none is left.
+    pub(crate) fn fire(&mut self, domain: TimeDomain, until: Timestamp) -> Result<bool> {
+        for _ in 0..TIMERS_PER_STEP {
+            let Some((at, hash, key)) = self.timers.pop_due(domain, until) else {
+                self.emit()?;
+                return Ok(true);
+            };
             let slot = self.table.entry(hash, key.borrow());
             self.call(slot, hash, at, None, |row, key, env, context, out| match domain {
                 TimeDomain::Event => row.on_event_timer(at, key, env, context, out),
                 TimeDomain::Processing => row.on_processing_timer(at, key, env, context, out),
             })?;
         }
-        self.emit()
+        self.emit()?;
+        Ok(false)
     }
 
     /// Passes on what was emitted.
@@ -171,7 +189,8 @@ where
         Ok(())
     }
 
-    pub(crate) fn advance(&mut self, watermark: Timestamp) -> Result<()> {
+    /// Advances the watermark and fires timers up to it, as many as a step may; true when none is left.
+    pub(crate) fn advance(&mut self, watermark: Timestamp) -> Result<bool> {
         self.watermark = watermark;
         self.fire(TimeDomain::Event, watermark)
     }
@@ -197,14 +216,14 @@ where
         self.table.snapshot_slice(slots_max) && self.timers.snapshot_slice(slots_max)
     }
 
-    /// The complete snapshot: the table's bytes, then the timers'.
+    /// The complete snapshot: the table's bytes, the timers', the length of the first. The table's, which may
+    /// be large, are not copied.
     pub(crate) fn take_snapshot(&mut self, watermark: Timestamp) -> Result<StateBytes> {
         let (table, timers) = (self.table.take_snapshot()?, self.timers.take_snapshot()?);
-        let mut bytes = Vec::with_capacity(8 + table.bytes.len() + timers.bytes.len());
-        bytes.extend_from_slice(&(table.bytes.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&table.bytes);
+        let mut bytes = table.bytes;
+        let length = bytes.len() as u64;
         bytes.extend_from_slice(&timers.bytes);
-        self.table.recycle(table.bytes);
+        bytes.extend_from_slice(&length.to_le_bytes());
         self.timers.recycle(timers.bytes);
         Ok(StateBytes { bytes, entries: table.entries, timers: timers.entries > 0, watermark })
     }
@@ -212,8 +231,9 @@ where
 
 /// The table's part and the timers' part of a state blob.
 fn split_state(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
-    let damaged = || Error::new(ErrorKind::Checkpoint, "the state of an operator is cut short; restore another checkpoint");
-    let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let damaged =
+        || Error::new(ErrorKind::Checkpoint, "the state of an operator is cut short; restore another checkpoint");
+    let (rest, length) = bytes.split_last_chunk::<8>().ok_or_else(damaged)?;
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
     rest.split_at_checked(length).ok_or_else(damaged)
 }
@@ -226,7 +246,9 @@ fn no_timer_method(id: &str, domain: TimeDomain) -> Error {
     };
     Error::new(
         ErrorKind::Operator,
-        format!("operator `{id}` set a timer but has no method to call; put `{write} fn …(&mut self, at: Timestamp)` into its `#[operator] impl`"),
+        format!(
+            "operator `{id}` set a timer but has no method to call; put `{write} fn …(&mut self, at: Timestamp)` into its `#[operator] impl`"
+        ),
     )
 }
 
@@ -277,8 +299,9 @@ pub(crate) struct OperatorStage<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     keyed: bool,
     /// The running snapshot: its barrier, and the watermark as it was then.
     snapshot: Option<(Barrier, Timestamp)>,
-    /// What the channels' control events come to; kept for its memory.
-    controls: Vec<Control>,
+    /// What the channels' control events come to, until it is done.
+    pending: VecDeque<Control>,
+    flush_due: Timestamp,
     reporter: Reporter,
 }
 
@@ -287,11 +310,26 @@ where
     O: Operator<Outputs: Wired> + Timers<K>,
     K: Key + ?Sized,
 {
-    pub fn new(core: Core<O, K>, ports: Vec<Box<dyn OpenPort<O, K>>>, keyed: bool, aligned: bool, reporter: Reporter) -> Self {
+    pub fn new(
+        core: Core<O, K>,
+        ports: Vec<Box<dyn OpenPort<O, K>>>,
+        keyed: bool,
+        aligned: bool,
+        reporter: Reporter,
+    ) -> Self {
         let channels = ports.iter().enumerate().flat_map(|(port, it)| (0..it.channels()).map(move |at| (port, at)));
         let mut inbound = Inbound::new(channels.collect(), aligned);
         inbound.go_on_from(core.watermark);
-        Self { core, ports, inbound, keyed, snapshot: None, controls: Vec::new(), reporter }
+        Self {
+            core,
+            ports,
+            inbound,
+            keyed,
+            snapshot: None,
+            pending: VecDeque::new(),
+            flush_due: Timestamp::MIN,
+            reporter,
+        }
     }
 
     /// Takes what the channels hold; returns whether there was anything.
@@ -306,7 +344,10 @@ where
                 Polled::Batch => (taken, empty) = (taken + 1, 0),
                 Polled::Control(control) => {
                     (taken, empty) = (taken + 1, 0);
-                    self.control(channel, control)?;
+                    self.inbound.control(channel, control, &mut self.pending)?;
+                    if !self.control()? {
+                        break;
+                    }
                 }
             }
             if taken > 0 && !O::Outputs::ready(&mut self.core.nexts)? {
@@ -316,22 +357,35 @@ where
         Ok(taken > 0)
     }
 
-    fn control(&mut self, channel: usize, control: Control) -> Result<()> {
-        let mut controls = std::mem::take(&mut self.controls);
-        self.inbound.control(channel, control, &mut controls)?;
-        for out in controls.drain(..) {
-            match out {
-                Control::Watermark(watermark) => self.core.advance(watermark)?,
+    /// Works off the control events that are pending; true when none is left. A watermark may take several
+    /// steps, since what its timers emit has to find room; until then nothing else is read.
+    fn control(&mut self) -> Result<bool> {
+        while let Some(&control) = self.pending.front() {
+            match control {
+                // After a restore the sources start lower than where the operator was.
+                Control::Watermark(watermark) if watermark < self.core.watermark => {
+                    self.pending.pop_front();
+                    continue;
+                }
+                Control::Watermark(watermark) if !self.core.advance(watermark)? => return Ok(false),
                 Control::Barrier(barrier) if self.keyed => {
                     self.core.begin_snapshot();
                     self.snapshot = Some((barrier, self.core.watermark));
+                    self.warn_of_lost_timers(barrier);
                 }
-                Control::Barrier(_) | Control::Idle | Control::Active => {}
+                _ => {}
             }
-            O::Outputs::control(&mut self.core.nexts, out)?;
+            O::Outputs::control(&mut self.core.nexts, control)?;
+            self.pending.pop_front();
         }
-        self.controls = controls;
-        Ok(())
+        Ok(true)
+    }
+
+    fn warn_of_lost_timers(&self, barrier: Barrier) {
+        if barrier.kind == CheckpointKind::End && self.core.timers.next(TimeDomain::Processing).is_some() {
+            let operator = self.core.id.as_str();
+            tracing::warn!(operator, "all input has ended; processing-time timers that are still set do not fire");
+        }
     }
 
     /// Takes the next slice of a running snapshot.
@@ -353,19 +407,25 @@ where
     K: Key + ?Sized,
 {
     fn step(&mut self, now: Timestamp) -> Result<Step> {
-        self.core.now = now;
         self.advance_snapshot()?;
         if !O::Outputs::ready(&mut self.core.nexts)? {
-            return Ok(self.idle());
+            // Timers cannot fire before there is room, however long they are due.
+            return Ok(self.idle_until(Timestamp::MAX));
+        }
+        if !self.control()? {
+            return Ok(Step::Worked);
         }
         if self.core.timers.next(TimeDomain::Processing).is_some_and(|at| at <= now) {
             self.core.fire(TimeDomain::Processing, now)?;
+        }
+        if is_due(&mut self.flush_due, now) {
+            O::Outputs::flush(&mut self.core.nexts)?;
         }
         if self.receive()? {
             return Ok(Step::Worked);
         }
         O::Outputs::flush(&mut self.core.nexts)?;
-        Ok(self.idle())
+        Ok(self.idle_until(self.core.timers.next(TimeDomain::Processing).unwrap_or(Timestamp::MAX)))
     }
 }
 
@@ -374,10 +434,7 @@ where
     O: Operator<Outputs: Wired> + Timers<K>,
     K: Key + ?Sized,
 {
-    fn idle(&self) -> Step {
-        if self.snapshot.is_some() {
-            return Step::Worked;
-        }
-        Step::Idle { wake_at: self.core.timers.next(TimeDomain::Processing).unwrap_or(Timestamp::MAX) }
+    fn idle_until(&self, wake_at: Timestamp) -> Step {
+        if self.snapshot.is_some() { Step::Worked } else { Step::Idle { wake_at } }
     }
 }

@@ -9,6 +9,8 @@ use std::rc::Rc;
 /// One node's part in a checkpoint, or a turn in its life.
 #[derive(Debug)]
 pub(crate) enum Report {
+    /// The worker's copy of the graph stands; it begins to read.
+    Built,
     /// A source share passed the barrier at these positions.
     Source { node: usize, epoch: Epoch, positions: Vec<SplitPosition>, ended: bool },
     /// An operator's state at the barrier: the table's bytes and the timers'.

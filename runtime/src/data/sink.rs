@@ -66,7 +66,11 @@ impl<P: TwoPhaseCommit> Participant for P {
 /// A sink with its type erased.
 pub(crate) trait ErasedSink {
     fn open_participant(&self, context: &SinkContext<'_>) -> Result<Box<dyn Participant>>;
-    fn make_writer(&self, participant: &mut dyn Participant, context: &WriterContext<'_>) -> Result<Box<dyn Any + Send>>;
+    fn make_writer(
+        &self,
+        participant: &mut dyn Participant,
+        context: &WriterContext<'_>,
+    ) -> Result<Box<dyn Any + Send>>;
 }
 
 impl<S: Sink> ErasedSink for S {
@@ -74,9 +78,14 @@ impl<S: Sink> ErasedSink for S {
         Ok(Box::new(self.open(context)?))
     }
 
-    fn make_writer(&self, participant: &mut dyn Participant, context: &WriterContext<'_>) -> Result<Box<dyn Any + Send>> {
+    fn make_writer(
+        &self,
+        participant: &mut dyn Participant,
+        context: &WriterContext<'_>,
+    ) -> Result<Box<dyn Any + Send>> {
         let participant = participant.as_any().downcast_mut::<S::Participant>();
-        let participant = participant.ok_or_else(|| erased_bug("sinks of different types share a participant's name"))?;
+        let participant =
+            participant.ok_or_else(|| erased_bug("sinks of different types share a participant's name"))?;
         Ok(Box::new(self.writer(participant, context)?))
     }
 }

@@ -8,7 +8,7 @@ use super::report::{Report, Reporter};
 use crate::api::batch::Batch;
 use crate::api::source::{EventTime, Polled, Source, SourceReader, SplitPosition};
 use crate::control::manifest::CheckpointKind;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::metrics::NodeMetrics;
 use crate::time::Timestamp;
@@ -16,16 +16,16 @@ use crate::time::watermark::SplitWatermarks;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The time between two watermarks of a busy source. Each one makes exchanges send what they collect, so
-/// one per batch would make all batches small.
-const WATERMARK_EVERY: Duration = Duration::from_millis(20);
+/// The time between two watermarks of a busy source, and between two flushes. Each makes exchanges send
+/// what they collect, so one per batch would make all batches small.
+pub(super) const FLUSH_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct SourceStage<S: Source> {
     node: usize,
     id: String,
     reader: S::Reader,
     time: Option<(EventTime<S::Record>, SplitWatermarks)>,
-    watermark_due: Timestamp,
+    flush_due: Timestamp,
     batch: Batch<S::Record>,
     out: Next<S::Record>,
     /// Barriers that are asked for and not sent yet.
@@ -40,6 +40,24 @@ pub(crate) struct SourceStage<S: Source> {
     metrics: Arc<Vec<NodeMetrics>>,
 }
 
+/// Whether it is time to flush; sets the next time. A clock that was set back does not stop it.
+pub(super) fn is_due(due: &mut Timestamp, now: Timestamp) -> bool {
+    let time_has_come = *due <= now || *due > now + FLUSH_EVERY;
+    if time_has_come {
+        *due = now + FLUSH_EVERY;
+    }
+    time_has_come
+}
+
+/// Makes splits known before their first record, so that none is overtaken, and lets those that have
+/// ended no longer hold the watermark back.
+fn register(splits: &mut SplitWatermarks, positions: &[SplitPosition], now: Timestamp) {
+    splits.add_splits(positions.len(), now);
+    for (split, _) in positions.iter().enumerate().filter(|(_, position)| position.finished) {
+        splits.end_split(split, now);
+    }
+}
+
 impl<S: Source> SourceStage<S> {
     pub fn new(
         node: usize,
@@ -52,20 +70,33 @@ impl<S: Source> SourceStage<S> {
     ) -> Self {
         let time = time.map(|time| {
             let mut splits = SplitWatermarks::new(time.max_lateness, time.idle_after);
-            // No split may be overtaken before its first record.
-            splits.add_splits(reader.positions().len(), now);
+            register(&mut splits, &reader.positions(), now);
             (time, splits)
         });
         let (barriers, batch) = (Vec::new(), Batch::default());
         let id = id.to_owned();
-        Self { node, id, reader, time, watermark_due: now, batch, out, barriers, reported: None, ended: false, stopped: false, lag: 0, reporter, metrics }
+        Self {
+            node,
+            id,
+            reader,
+            time,
+            flush_due: now,
+            batch,
+            out,
+            barriers,
+            reported: None,
+            ended: false,
+            stopped: false,
+            lag: 0,
+            reporter,
+            metrics,
+        }
     }
 
     fn pass(&mut self, barrier: Barrier, now: Timestamp) -> Result<()> {
         let positions = self.reader.positions();
         if let Some((_, splits)) = &mut self.time {
-            // Splits that were discovered since count for the watermark before their first record.
-            splits.add_splits(positions.len(), now);
+            register(splits, &positions, now);
         }
         self.reported = Some((barrier.epoch, positions.clone()));
         self.stopped |= matches!(barrier.kind, CheckpointKind::Suspend | CheckpointKind::End);
@@ -116,7 +147,14 @@ impl<S: Source> Stage for SourceStage<S> {
         if !ready || self.ended || self.stopped {
             return Ok(Step::Idle { wake_at: Timestamp::MAX });
         }
-        let polled = self.reader.poll(&mut self.batch).map_err(|error| error.at(format_args!("source `{}`", self.id)))?;
+        let polled =
+            self.reader.poll(&mut self.batch).map_err(|error| error.at(format_args!("source `{}`", self.id)))?;
+        if !matches!(polled, Polled::Records { .. }) && !self.batch.is_empty() {
+            // Its positions would count records that nobody was given.
+            let message =
+                "the reader put records into the batch and did not return `Polled::Records`; correct the reader";
+            return Err(Error::new(ErrorKind::Internal, message).at(format_args!("source `{}`", self.id)));
+        }
         match polled {
             Polled::Records { split } => {
                 self.stamp(split, now);
@@ -124,8 +162,8 @@ impl<S: Source> Stage for SourceStage<S> {
                 self.metrics[self.node].emitted(self.batch.len() as u64);
                 self.out.batch(&mut self.batch)?;
                 self.batch.clear();
-                if self.watermark_due <= now {
-                    self.watermark_due = now + WATERMARK_EVERY;
+                if is_due(&mut self.flush_due, now) {
+                    self.out.flush()?;
                     self.send_watermark(now)?;
                 }
                 Ok(Step::Worked)

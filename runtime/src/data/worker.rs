@@ -8,7 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::time::Timestamp;
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -32,18 +34,24 @@ pub(crate) trait Sleep {
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// Builds and runs a worker to its end; every way to end is reported.
-pub(crate) fn run(mut plan: WorkerPlan, orders: &Receiver<Order>, reporter: &Reporter, clock: &dyn Clock, sleep: &dyn Sleep) {
+pub(crate) fn run(
+    mut plan: WorkerPlan,
+    orders: &Receiver<Order>,
+    reporter: &Reporter,
+    clock: &dyn Clock,
+    sleep: &dyn Sleep,
+) {
     let worker = plan.worker;
     let mut stages = Vec::new();
+    let now = Rc::new(Cell::new(clock.now()));
     // User code may panic anywhere in here. What it leaves behind is dropped with the worker, so no
     // broken invariant can be seen afterwards.
     let end = catch_unwind(AssertUnwindSafe(|| {
-        stages = WorkerBuilder::build(&mut plan, reporter.clone())?;
-        while !step_all(&mut stages, orders, clock, sleep)? {}
+        stages = WorkerBuilder::build(&mut plan, reporter.clone(), now.clone())?;
+        reporter.send(Report::Built);
+        while !step_all(&mut stages, orders, clock, &now, sleep)? {}
         Ok(())
     }));
-    // Reported while the stages, and with them the channels, still exist: so the neighbours' complaints
-    // about closed channels come after their cause.
     let failure = match end {
         Ok(Ok(())) => return reporter.send(Report::Stopped),
         Ok(Err(error)) => error,
@@ -53,7 +61,13 @@ pub(crate) fn run(mut plan: WorkerPlan, orders: &Receiver<Order>, reporter: &Rep
 }
 
 /// One turn over all stages; true when the worker was told to stop.
-fn step_all(stages: &mut [Box<dyn Stage>], orders: &Receiver<Order>, clock: &dyn Clock, sleep: &dyn Sleep) -> Result<bool> {
+fn step_all(
+    stages: &mut [Box<dyn Stage>],
+    orders: &Receiver<Order>,
+    clock: &dyn Clock,
+    processing_time: &Cell<Timestamp>,
+    sleep: &dyn Sleep,
+) -> Result<bool> {
     loop {
         match orders.try_recv() {
             Ok(Order::Inject(barrier)) => stages.iter_mut().for_each(|stage| stage.inject(barrier)),
@@ -63,6 +77,7 @@ fn step_all(stages: &mut [Box<dyn Stage>], orders: &Receiver<Order>, clock: &dyn
         }
     }
     let now = clock.now();
+    processing_time.set(now);
     let (mut worked, mut wake_at) = (false, Timestamp::MAX);
     for stage in stages {
         match stage.step(now)? {
@@ -77,7 +92,7 @@ fn step_all(stages: &mut [Box<dyn Stage>], orders: &Receiver<Order>, clock: &dyn
     Ok(false)
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::new(ErrorKind::Operator, format!("user code panicked: {}", panic_message(panic)))
 }
 

@@ -4,18 +4,18 @@
 //! dangling output, a missing part of the configuration) is reported, all of it at once, before
 //! anything connects.
 
+mod endpoint;
 pub(crate) mod handle;
 mod inputs;
 mod operator;
 pub(crate) mod parts;
-mod endpoint;
 pub mod select;
 mod stream;
 
 pub use endpoint::{SinkFn, SourceFn};
-pub use handle::{Flow, FlowType, Pipeline};
 pub use handle::Shared;
 pub(crate) use handle::Wiring;
+pub use handle::{Flow, FlowType, Pipeline};
 pub use inputs::{KeyedInput, UnkeyedInput};
 pub use operator::OperatorWiring;
 pub use parts::Parts;

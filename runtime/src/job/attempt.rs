@@ -6,16 +6,16 @@ use super::participants::{Attempt, Opened, Writers};
 use super::storage::{StateTask, Storage};
 use super::teardown::Threads;
 use super::workers::{Workers, bells};
-use super::{Event, Positions, Runner, internal};
+use super::{Event, Positions, Runner, internal, whole_ms};
 use crate::api::sink::Share;
 use crate::clock::{Clock, SystemClock};
-use crate::crash::crash_point;
 use crate::control::coordinator::Coordinator;
 use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, RestoreFrom};
 use crate::control::manifest::StateLayout;
 use crate::control::message::{Effect, Finish, Input, OperatorSpec, Settings, SinkSpec, Topology};
 use crate::control::recovery::{Recovery, RestorePlan, decide};
 use crate::control::store::{CheckpointStore, LocalStore};
+use crate::crash::crash_point;
 use crate::data::build::{RestoredOperator, WorkerPlan};
 use crate::data::event::Barrier;
 use crate::data::report::Report;
@@ -35,10 +35,6 @@ const EVENTS_MAX: usize = 4_096;
 /// How long the driver waits for an event before it looks at clock, observer and stop flag.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-fn now_ms() -> u64 {
-    SystemClock.now().as_millis().unsigned_abs()
-}
-
 /// The part of the graph that the coordinator sees.
 pub(super) fn topology(graph: &Graph, workers: usize) -> Topology {
     let mut topology = Topology { workers, ..Topology::default() };
@@ -46,8 +42,12 @@ pub(super) fn topology(graph: &Graph, workers: usize) -> Topology {
         match (node.kind, &node.state, &node.participant) {
             (NodeKind::Source, ..) => topology.sources.push(node.id.clone()),
             (_, Some(state), _) => {
-                let layout =
-                    StateLayout::new(state.key.as_str(), state.schema.clone(), state.event_timers, state.processing_timers);
+                let layout = StateLayout::new(
+                    state.key.as_str(),
+                    state.schema.clone(),
+                    state.event_timers,
+                    state.processing_timers,
+                );
                 topology.operators.push(OperatorSpec { id: node.id.clone(), layout });
             }
             (_, _, Some(participant)) => {
@@ -88,12 +88,16 @@ impl Runner {
             workers: self.settings.workers,
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
-        let listed = start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
+        let listed =
+            start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
         crash_point("before-recover");
         participants.recover(&listed, &start.claimed.permit)?;
         crash_point("recovered");
         if start.finished {
-            tracing::info!("all input was read and committed by an earlier run; there is nothing to do");
+            tracing::info!(
+                "all input was read and committed by an earlier run; to process it anew, give the job another checkpoint folder \
+                 (--checkpoint-dir) and its sinks another place"
+            );
             return Ok(Outcome::Ended);
         }
         let (bells, wakers) = bells(self.settings.workers);
@@ -102,15 +106,17 @@ impl Runner {
         let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let storage = Storage::start(start.claimed.log, self.settings.workers, self.settings.checkpoint.retain, &events)?;
+        let storage = Storage::start(start.claimed.log, &start.topology, self.settings.checkpoint.retain, &events)?;
         let participants = participants.start(&events)?;
         let workers = Workers::spawn(plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };
-        let coordinator = Coordinator::new(start.topology, self.coordinator_settings(), epoch, now_ms());
-        let outcome = self.drive(&threads, coordinator, &heard);
+        let settings = self.coordinator_settings();
+        let outcome = self.await_built(&heard).and_then(|early| {
+            let mut coordinator = Coordinator::new(start.topology, settings, epoch, self.now_ms());
+            self.drive(&threads, &mut coordinator, early, &heard)
+        });
         drop(events);
-        // Before the attempt's own failure, which might be cured by a restart: none may start beside a
-        // thread that still runs.
+        // Whatever the outcome: beside a thread that does not end there must be no other attempt.
         match (threads.stop(&heard, self.settings.shutdown_timeout), outcome) {
             (Ok(()), outcome) => outcome,
             (Err(stuck), Ok(_)) => Err(stuck),
@@ -119,12 +125,11 @@ impl Runner {
     }
 
     fn coordinator_settings(&self) -> Settings {
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let checkpoint = &self.settings.checkpoint;
         Settings {
-            interval_ms: Some(ms(checkpoint.interval)),
-            pause_ms_min: ms(checkpoint.min_pause),
-            timeout_ms: ms(checkpoint.timeout),
+            interval_ms: Some(whole_ms(checkpoint.interval)),
+            pause_ms_min: whole_ms(checkpoint.min_pause),
+            timeout_ms: whole_ms(checkpoint.timeout),
         }
     }
 
@@ -133,15 +138,16 @@ impl Runner {
         let store: Arc<dyn CheckpointStore> = Arc::new(self.open_store()?);
         let topology = topology(&self.wired.graph, self.settings.workers);
         // Only the first attempt goes on from a chosen checkpoint; a restart goes on from its own.
-        let chosen = self.settings.checkpoint.restore.filter(|_| self.told.attempt == 1);
+        let chosen = self.settings.checkpoint.restore.filter(|_| self.own.is_none());
         let restore = chosen.map_or(RestoreFrom::Newest, |slot| RestoreFrom::Slot {
             slot,
-            accept_repeats: false,
+            accept_repeats: self.settings.checkpoint.accept_repeats,
         });
         let info = format!("process {}", std::process::id());
         let attempt = crate::random::uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
-        let request = ClaimRequest { attempt, info, restore, now_ms: now_ms(), follows };
+        let request =
+            ClaimRequest { attempt, info, restore, now_ms: SystemClock.now().as_millis().unsigned_abs(), follows };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
@@ -155,7 +161,12 @@ impl Runner {
         match &plan {
             None => tracing::info!(job = self.name, store = store.describe(), "starting for the first time"),
             Some(plan) => {
-                tracing::info!(job = self.name, store = store.describe(), epoch = plan.epoch.0, "going on from a checkpoint");
+                tracing::info!(
+                    job = self.name,
+                    store = store.describe(),
+                    epoch = plan.epoch.0,
+                    "going on from a checkpoint"
+                );
                 plan.dropped.iter().for_each(|what| tracing::warn!("leaving behind {what}"));
             }
         }
@@ -167,12 +178,17 @@ impl Runner {
         let Some(own) = &self.own else { return LocalStore::open(&self.dir, &self.name, crate::random::uuid) };
         // Never made anew by a restart: an empty store is a first start, and all output would appear again.
         let gone = |what: &str| {
-            let message = format!("{}: {what} while the job ran; bring it back, then start the job again", self.dir.display());
+            let message =
+                format!("{}: {what} while the job ran; bring it back, then start the job again", self.dir.display());
             Error::new(ErrorKind::Store, message)
         };
         let store = LocalStore::open_existing(&self.dir, crate::random::uuid)
             .map_err(|error| gone("the checkpoint store has gone").caused_by(error))?;
-        if store.identity().lineage == own.lineage { Ok(store) } else { Err(gone("another checkpoint store has come here")) }
+        if store.identity().lineage == own.lineage {
+            Ok(store)
+        } else {
+            Err(gone("another checkpoint store has come here"))
+        }
     }
 
     fn worker_plans(
@@ -218,9 +234,14 @@ impl Runner {
     }
 
     /// Reads the blobs, each once, and gives every worker those that hold key groups of its own.
-    fn read_states(&self, store: &dyn CheckpointStore, plan: &RestorePlan) -> Result<Vec<HashMap<usize, RestoredOperator>>> {
+    fn read_states(
+        &self,
+        store: &dyn CheckpointStore,
+        plan: &RestorePlan,
+    ) -> Result<Vec<HashMap<usize, RestoredOperator>>> {
         let mut read: HashMap<&str, Arc<Vec<u8>>> = HashMap::new();
-        let mut states: Vec<HashMap<usize, RestoredOperator>> = (0..self.settings.workers).map(|_| HashMap::new()).collect();
+        let mut states: Vec<HashMap<usize, RestoredOperator>> =
+            (0..self.settings.workers).map(|_| HashMap::new()).collect();
         for (at, node) in self.wired.graph.nodes.iter().enumerate() {
             for (worker, restore) in plan.operators.get(&node.id).into_iter().flatten().enumerate() {
                 let mut restored = RestoredOperator { watermark: restore.watermark, parts: Vec::new() };
@@ -238,26 +259,53 @@ impl Runner {
         Ok(states)
     }
 
+    /// Waits until every worker has built its copy of the graph and restored its state, however long that
+    /// takes: it does not count against the first checkpoint. Returns what else was heard meanwhile.
+    fn await_built(&mut self, events: &Receiver<Event>) -> Result<Vec<Event>> {
+        let (mut early, mut built) = (Vec::new(), 0);
+        while built < self.settings.workers {
+            match events.recv_timeout(LOOK_EVERY) {
+                Ok(Event::Worker(_, Report::Built)) => built += 1,
+                Ok(Event::Worker(_, Report::Failed(error))) if !error.is_echo() => return Err(error),
+                Ok(event) => early.push(event),
+                Err(RecvTimeoutError::Timeout) => self.told.tell(&self.wired.graph, &self.metrics),
+                Err(RecvTimeoutError::Disconnected) => return Err(internal("nobody is left to drive")),
+            }
+        }
+        Ok(early)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.told.clock.now().as_millis().unsigned_abs()
+    }
+
     /// Hands on events and effects until the attempt is over.
-    fn drive(&mut self, threads: &Threads, mut coordinator: Coordinator, events: &Receiver<Event>) -> Result<Outcome> {
-        let mut effects = Vec::new();
-        let mut leave_by = None;
+    fn drive(
+        &mut self,
+        threads: &Threads,
+        coordinator: &mut Coordinator,
+        early: Vec<Event>,
+        events: &Receiver<Event>,
+    ) -> Result<Outcome> {
+        let (mut early, mut effects, mut leave_by) = (early.into_iter(), Vec::new(), None);
         loop {
-            let until = coordinator.next_deadline().map_or(u64::MAX, |at| at.saturating_sub(now_ms()));
-            let input = match events.recv_timeout(Duration::from_millis(until).min(LOOK_EVERY)) {
+            let until = coordinator.next_deadline().map_or(u64::MAX, |at| at.saturating_sub(self.now_ms()));
+            let next =
+                early.next().map_or_else(|| events.recv_timeout(Duration::from_millis(until).min(LOOK_EVERY)), Ok);
+            let input = match next {
                 Ok(event) => self.translate(event, threads)?,
                 Err(RecvTimeoutError::Timeout) => Some(Input::Tick),
                 Err(RecvTimeoutError::Disconnected) => return Err(internal("nobody is left to drive")),
             };
             if self.stop.load(Ordering::Relaxed) && leave_by.is_none() {
-                leave_by = Some(SystemClock.now() + self.settings.shutdown_timeout);
-                coordinator.step(now_ms(), Input::Suspend, &mut effects);
+                leave_by = Some(self.told.clock.now() + self.settings.shutdown_timeout);
+                coordinator.step(self.now_ms(), Input::Suspend, &mut effects);
             }
-            if leave_by.is_some_and(|at| SystemClock.now() > at) {
+            if leave_by.is_some_and(|at| self.told.clock.now() > at) {
                 return Err(self.too_slow_to_leave());
             }
             if let Some(input) = input {
-                coordinator.step(now_ms(), input, &mut effects);
+                coordinator.step(self.now_ms(), input, &mut effects);
             }
             for effect in effects.drain(..) {
                 if let Some(outcome) = self.carry_out(effect, threads)? {
@@ -285,9 +333,13 @@ impl Runner {
             Event::Stored { worker, operator, epoch, watermark, parts } => {
                 Input::StateReported { worker, operator, epoch, watermark, parts: parts? }
             }
-            Event::Prepared { participant, epoch, prepared } => Input::Prepared { participant, epoch, result: prepared },
+            Event::Prepared { participant, epoch, prepared } => {
+                Input::Prepared { participant, epoch, result: prepared }
+            }
             Event::Published { epoch, result } => Input::Published { epoch, result },
-            Event::Committed { participant, epoch, committed } => Input::Committed { participant, epoch, result: committed },
+            Event::Committed { participant, epoch, committed } => {
+                Input::Committed { participant, epoch, result: committed }
+            }
             Event::Failed(error) => Input::Failed(error),
         }))
     }
@@ -306,6 +358,9 @@ impl Runner {
                 Input::Sealed { epoch, share: Share { sink: id(node), worker, bytes: share } }
             }
             Report::Ended { node } => Input::SourceEnded { worker, source: id(node) },
+            Report::Built => return Ok(None),
+            // Whoever failed first tells why.
+            Report::Failed(error) if error.is_echo() => return Ok(None),
             Report::Failed(error) => Input::Failed(error),
             Report::Stopped => return Err(internal("a worker stopped without being asked to")),
         }))
@@ -318,6 +373,7 @@ impl Runner {
             Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Abort { committable } => threads.participants.abort(committable),
             Effect::Settled(settled) => {
                 crash_point("settled");
                 threads.workers.committed(settled.epoch);
@@ -336,6 +392,6 @@ impl Runner {
         let took = Duration::from_millis(duration_ms);
         let stats = CheckpointStats { epoch, took, bytes, ended_ago: Duration::ZERO };
         self.told.checkpoints += 1;
-        self.told.last = Some((stats, SystemClock.now()));
+        self.told.last = Some((stats, self.told.clock.now()));
     }
 }

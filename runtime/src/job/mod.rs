@@ -11,30 +11,35 @@ mod links;
 mod participants;
 mod storage;
 mod teardown;
+mod told;
 mod workers;
 
 use crate::api::source::SplitPosition;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::control::manifest::StatePart;
+use crate::control::restart::{RestartDecision, RestartPolicy, RestartSettings, StopReason};
 use crate::data::build::BuildNode;
 use crate::data::report::Report;
+use crate::data::worker::panicked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, Parts, Pipeline, Wiring};
 use crate::graph::logical::{Graph, PortRef};
 use crate::graph::{check, show};
 use crate::id::Epoch;
 use crate::metrics::NodeMetrics;
-use crate::progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
+use crate::progress::{Observer, Outcome, Summary};
 use crate::settings::Settings;
 use crate::stop::StopHandle;
 use crate::time::Timestamp;
 use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use told::Told;
 
 /// What the driver hears, from all threads of an attempt.
 #[derive(Debug)]
@@ -151,11 +156,24 @@ impl<P: Pipeline> JobBuilder<P> {
     /// goes on from the last checkpoint.
     pub fn run(self) -> Result<Summary> {
         self.settings.validate()?;
+        if self.signals {
+            crate::signals::stop_on_signals(self.stop_handle(), |text| tracing::info!("{text}"))?;
+        }
         let wired = wire::<P>(self.config.clone())?;
         let name = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);
         let metrics = Arc::new(wired.graph.nodes.iter().map(|_| NodeMetrics::default()).collect());
-        Runner { name, dir, wired, settings: self.settings, stop: self.stop, metrics, told: Told::new(self.observer), own: None }.run()
+        Runner {
+            name,
+            dir,
+            wired,
+            settings: self.settings,
+            stop: self.stop,
+            metrics,
+            told: Told::new(self.observer),
+            own: None,
+        }
+        .run()
     }
 }
 
@@ -172,88 +190,49 @@ pub(crate) struct Runner {
     own: Option<attempt::OwnClaim>,
 }
 
-/// What the observer is told, and the summary is made of.
-struct Told {
-    observer: Option<Box<dyn Observer>>,
-    started: Timestamp,
-    attempt: u32,
-    failed: u32,
-    checkpoints: u64,
-    last: Option<(CheckpointStats, Timestamp)>,
-    next: Timestamp,
-}
-
-/// How often the observer is told.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-
-impl Told {
-    fn new(observer: Option<Box<dyn Observer>>) -> Self {
-        let now = SystemClock.now();
-        Self { observer, started: now, attempt: 0, failed: 0, checkpoints: 0, last: None, next: now }
-    }
-
-    fn elapsed(&self, since: Timestamp) -> Duration {
-        let ms = SystemClock.now().as_millis() - since.as_millis();
-        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-    }
-
-    /// Tells the observer, if it is time to.
-    fn tell(&mut self, graph: &Graph, metrics: &[NodeMetrics]) {
-        let now = SystemClock.now();
-        if now < self.next || self.observer.is_none() {
-            return;
-        }
-        self.next = now + PROGRESS_EVERY;
-        let progress = self.progress(graph, metrics);
-        if let Some(observer) = &mut self.observer {
-            observer.progress(&progress);
-        }
-    }
-
-    fn progress(&self, graph: &Graph, metrics: &[NodeMetrics]) -> Progress {
-        let nodes: Vec<_> = graph.nodes.iter().zip(metrics).map(|(node, it)| (node.id.clone(), it.read())).collect();
-        let sources = || graph.nodes.iter().zip(metrics).filter(|(node, _)| node.inputs.is_empty());
-        let lags: Vec<u64> = sources().filter_map(|(_, it)| it.read().lag).collect();
-        let last_checkpoint = self.last.map(|(stats, at)| CheckpointStats { ended_ago: self.elapsed(at), ..stats });
-        Progress {
-            elapsed: self.elapsed(self.started),
-            attempt: self.attempt,
-            sources_read: sources().map(|(_, it)| it.read().received).sum(),
-            nodes,
-            lag: (!lags.is_empty()).then(|| lags.iter().sum()),
-            last_checkpoint,
-            checkpoints: self.checkpoints,
-            failed_attempts: self.failed,
-        }
-    }
-}
-
 impl Runner {
     fn run(mut self) -> Result<Summary> {
-        let mut failures: Vec<Timestamp> = Vec::new();
+        let mut policy = RestartPolicy::new(self.restart_settings());
         loop {
             self.told.attempt += 1;
-            let error = match self.attempt() {
+            // Descriptions, participants and observers are code of others' and may panic; workers have a guard
+            // of their own.
+            let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
+            let error = match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 Ok(outcome) => return Ok(self.summary(outcome)),
                 Err(error) => error,
             };
             self.told.failed += 1;
-            let now = SystemClock.now();
-            failures.retain(|at| *at + self.settings.restart.window > now);
-            failures.push(now);
-            let delay = self.settings.restart.delay(u32::try_from(failures.len()).unwrap_or(u32::MAX));
-            let Some(delay) = delay.filter(|_| error.kind().is_restartable()) else { return Err(error) };
-            tracing::warn!(%error, attempt = self.told.attempt, ?delay, "the attempt failed; restarting from the last checkpoint");
-            if self.wait(delay) {
+            let now_ms = self.told.clock.now().as_millis().unsigned_abs();
+            let after_ms = match policy.decide(error.kind(), now_ms) {
+                RestartDecision::Restart { after_ms } => after_ms,
+                RestartDecision::Stop(StopReason::Permanent) => return Err(error),
+                RestartDecision::Stop(StopReason::TooMany) => {
+                    return Err(error.at(format_args!("gave up after attempt {}", self.told.attempt)));
+                }
+            };
+            tracing::warn!(%error, attempt = self.told.attempt, after_ms, "the attempt failed; restarting from the last checkpoint");
+            if self.wait(Duration::from_millis(after_ms)) {
                 return Err(error.at("asked to stop while waiting to restart"));
             }
         }
     }
 
+    fn restart_settings(&self) -> RestartSettings {
+        let restart = &self.settings.restart;
+        RestartSettings {
+            restarts_max: restart.attempts as usize,
+            window_ms: whole_ms(restart.window),
+            initial_ms: whole_ms(restart.initial),
+            backoff_ms_max: whole_ms(restart.max),
+            factor: restart.factor,
+        }
+    }
+
     /// Waits; true when asked to stop meanwhile.
     fn wait(&mut self, delay: Duration) -> bool {
-        let until = SystemClock.now() + delay;
-        while SystemClock.now() < until && !self.stop.load(Ordering::Relaxed) {
+        let until = self.told.clock.now() + delay;
+        while self.told.clock.now() < until && !self.stop.load(Ordering::Relaxed) {
             self.told.tell(&self.wired.graph, &self.metrics);
             crate::clock::sleep(Duration::from_millis(10).min(delay));
         }
@@ -262,7 +241,8 @@ impl Runner {
 
     fn summary(&self, outcome: Outcome) -> Summary {
         let progress = self.told.progress(&self.wired.graph, &self.metrics);
-        let sinks = self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
+        let sinks =
+            self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
         Summary {
             outcome,
             elapsed: progress.elapsed,
@@ -277,6 +257,10 @@ impl Runner {
 
 /// The positions to restore, by source node.
 type Positions = HashMap<usize, Vec<SplitPosition>>;
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 fn internal(message: &str) -> Error {
     Error::new(ErrorKind::Internal, message)

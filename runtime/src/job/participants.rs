@@ -73,7 +73,13 @@ impl Opened {
     }
 
     /// Makes the writers of all workers.
-    pub fn writers(&mut self, graph: &Graph, builds: &[Arc<dyn BuildNode>], epoch: Epoch, wakers: &[Waker]) -> Result<Writers> {
+    pub fn writers(
+        &mut self,
+        graph: &Graph,
+        builds: &[Arc<dyn BuildNode>],
+        epoch: Epoch,
+        wakers: &[Waker],
+    ) -> Result<Writers> {
         let mut writers: Writers = wakers.iter().map(|_| HashMap::new()).collect();
         for (participant, sinks) in self.participants.values_mut() {
             for &node in sinks.iter() {
@@ -95,8 +101,11 @@ impl Opened {
         for (name, (participant, _)) in self.participants {
             let (tasks, inbox) = sync_channel(TASKS_MAX);
             let (events, who) = (events.clone(), name.clone());
-            let thread = crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
-                .map_err(|error| Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error))?;
+            let thread =
+                crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
+                    .map_err(|error| {
+                        Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error)
+                    })?;
             threads.insert(name, Handle { tasks: Some(tasks), thread: Some(thread) });
         }
         Ok(Participants { threads })
@@ -109,6 +118,7 @@ const TASKS_MAX: usize = 16;
 enum Task {
     Prepare(Epoch, Vec<Share>),
     Commit(Committable, Arc<CommitPermit>),
+    Abort(Committable),
 }
 
 struct Handle {
@@ -135,6 +145,11 @@ impl Participants {
     pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) {
         let name = committable.participant.clone();
         self.give(&name, Task::Commit(committable, permit));
+    }
+
+    pub fn abort(&self, committable: Committable) {
+        let name = committable.participant.clone();
+        self.give(&name, Task::Abort(committable));
     }
 
     /// Lets the threads end after what they are doing.
@@ -174,16 +189,24 @@ fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Tas
                 crash_point("before-prepare");
                 let prepared = participant.prepare(epoch, shares).map_err(at);
                 crash_point("after-prepare");
-                Event::Prepared { participant: name.to_owned(), epoch, prepared }
+                Some(Event::Prepared { participant: name.to_owned(), epoch, prepared })
             }
             Task::Commit(committable, permit) => {
                 crash_point("before-commit");
                 let committed = participant.commit(&committable, &permit).map_err(at);
                 crash_point("after-commit");
-                Event::Committed { participant: name.to_owned(), epoch: committable.epoch, committed }
+                Some(Event::Committed { participant: name.to_owned(), epoch: committable.epoch, committed })
+            }
+            Task::Abort(committable) => {
+                // What stays is removed by the next attempt's recovery.
+                if let Err(error) = participant.abort(&committable) {
+                    tracing::warn!(%error, sink = name, "what was prepared could not be aborted");
+                }
+                None
             }
         }));
-        if events.send(event.unwrap_or_else(|panic| Event::Failed(at(panicked(&*panic))))).is_err() {
+        let event = event.unwrap_or_else(|panic| Some(Event::Failed(at(panicked(&*panic)))));
+        if event.is_some_and(|event| events.send(event).is_err()) {
             return;
         }
     }

@@ -4,6 +4,7 @@ use super::Event;
 use crate::clock::{Clock, SystemClock};
 use crate::control::log::ClaimedLog;
 use crate::control::manifest::{Cut, StatePart};
+use crate::control::message::Topology;
 use crate::control::store::blob_name;
 use crate::crash::crash_point;
 use crate::data::report::StateBytes;
@@ -11,9 +12,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, groups_of_worker};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-
-/// Tasks that may wait: one checkpoint's blobs of many operators and workers.
-const TASKS_MAX: usize = 1_024;
 
 /// One operator's state on one worker, to be made durable.
 pub(super) struct StateTask {
@@ -42,11 +40,14 @@ struct Writer {
 }
 
 impl Storage {
-    pub fn start(log: ClaimedLog, workers: usize, retain: usize, events: &SyncSender<Event>) -> Result<Self> {
-        let (tasks, inbox) = sync_channel(TASKS_MAX);
+    pub fn start(log: ClaimedLog, topology: &Topology, retain: usize, events: &SyncSender<Event>) -> Result<Self> {
+        let workers = topology.workers;
+        // One checkpoint's blobs of all operators and workers, its manifest, and the retention of the one before.
+        let (tasks, inbox) = sync_channel(topology.operators.len() * workers + 4);
         let (events, writer) = (events.clone(), Writer { log, workers, retain });
-        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events))
-            .map_err(|error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error))?;
+        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events)).map_err(
+            |error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error),
+        )?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread) })
     }
 
@@ -54,7 +55,9 @@ impl Storage {
         let given = self.tasks.as_ref().map(|tasks| tasks.try_send(task));
         match given {
             Some(Ok(())) => Ok(()),
-            _ => Err(Error::new(ErrorKind::Store, "the checkpoint store does not keep up; see whether its disk is slow")),
+            _ => {
+                Err(Error::new(ErrorKind::Store, "the checkpoint store does not keep up; see whether its disk is slow"))
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::participants::Participants;
 use super::storage::Storage;
 use super::workers::Workers;
 use super::{Event, internal};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SteadyClock};
 use crate::error::Result;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -29,7 +29,8 @@ impl Threads {
         self.workers.stop();
         self.participants.stop();
         self.storage.stop();
-        let deadline = SystemClock.now() + at_most;
+        let clock = SteadyClock::start();
+        let deadline = clock.now() + at_most;
         loop {
             // Nobody may wait for room to tell something that nobody hears.
             while events.try_recv().is_ok() {}
@@ -37,7 +38,7 @@ impl Threads {
             if workers.is_empty() && participants.is_empty() && !self.storage.running() {
                 break;
             }
-            if SystemClock.now() > deadline {
+            if clock.now() > deadline {
                 return Err(internal(&format!(
                     "threads do not end within {at_most:?} (workers {workers:?}, sinks {participants:?}): code in an operator or a \
                      client library blocks; nothing is lost, start the process again"

@@ -73,8 +73,9 @@ impl Workers {
                 let send = move |report: Report| drop(events.send(Event::Worker(worker, report)));
                 run(plan, &inbox, &Reporter(Rc::new(send)), &SystemClock, &sleeper);
             };
-            let thread = crate::threads::spawn(format!("worker-{worker}"), work)
-                .map_err(|error| Error::new(ErrorKind::Internal, "a worker's thread cannot be started").caused_by(error))?;
+            let thread = crate::threads::spawn(format!("worker-{worker}"), work).map_err(|error| {
+                Error::new(ErrorKind::Internal, "a worker's thread cannot be started").caused_by(error)
+            })?;
             workers.handles.push(Handle { orders, bell, thread: Some(thread) });
         }
         Ok(workers)
@@ -101,18 +102,13 @@ impl Workers {
         self.tell(Order::Stop);
     }
 
-    /// Whether all threads have ended.
-    pub fn ended(&self) -> bool {
-        self.handles.iter().all(|handle| handle.thread.as_ref().is_none_or(JoinHandle::is_finished))
-    }
-
     /// The workers whose threads have not ended.
     pub fn running(&self) -> Vec<usize> {
         let running = |handle: &Handle| handle.thread.as_ref().is_some_and(|thread| !thread.is_finished());
         self.handles.iter().enumerate().filter(|(_, handle)| running(handle)).map(|(worker, _)| worker).collect()
     }
 
-    /// Waits for threads that have [`ended`](Self::ended).
+    /// Waits for threads that have ended.
     pub fn join(&mut self) {
         for thread in self.handles.iter_mut().filter_map(|handle| handle.thread.take()) {
             // A panic outside the worker's own guard has nothing left to tell.

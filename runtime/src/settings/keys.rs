@@ -28,8 +28,10 @@ impl Key {
 
     /// The flag, without its dashes: `checkpoint-interval`.
     pub fn flag(&self) -> String {
-        // The one flag that people type in an emergency is short.
-        if self.name == "checkpoint.restore" { "restore".to_owned() } else { self.name.replace(['.', '_'], "-") }
+        // The flags that people type in an emergency are short, and named so in the errors that advise them.
+        let emergency = ["checkpoint.restore", "checkpoint.accept_repeats", "checkpoint.allow_dropped_state"];
+        let name = if emergency.contains(&self.name) { &self.name["checkpoint.".len()..] } else { self.name };
+        name.replace(['.', '_'], "-")
     }
 
     /// Whether the flag may stand without a value.
@@ -92,6 +94,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("checkpoint.restore", "SLOT", "Start from the checkpoint in this slot, not from the newest", |to, value| {
         put(&mut to.checkpoint.restore, number(value).map(Some))
     }),
+    key(
+        "checkpoint.accept_repeats",
+        SWITCH,
+        "With --restore: even if newer output, which then appears again, was committed [default: false]",
+        |to, value| put(&mut to.checkpoint.accept_repeats, switch(value)),
+    ),
     key(
         "checkpoint.allow_dropped_state",
         SWITCH,

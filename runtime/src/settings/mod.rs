@@ -71,6 +71,9 @@ pub struct CheckpointSettings {
     /// slots). Applies to the first attempt only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<u64>,
+    /// With `restore`: also when newer checkpoints were published. What they committed stays, and the output
+    /// since the chosen one appears a second time. Default false.
+    pub accept_repeats: bool,
     /// Allow a start whose checkpoint has state of operators that are no longer in the graph; that
     /// state is dropped. Default false: a renamed operator would lose its state unnoticed.
     pub allow_dropped_state: bool,
@@ -121,6 +124,7 @@ impl Default for CheckpointSettings {
             min_pause: Duration::ZERO,
             retain: 3,
             restore: None,
+            accept_repeats: false,
             allow_dropped_state: false,
             aligned: true,
         }
@@ -161,25 +165,5 @@ impl Settings {
             Some(dir) => dir.clone(),
             None => PathBuf::from(".staunch").join(self.job_name(pipeline)),
         }
-    }
-}
-
-impl RestartSettings {
-    /// How long to wait before the restart that follows a failure, where `failures` (at least 1) fell
-    /// into the window, this one included; `None` when the job has failed for good.
-    #[must_use]
-    pub fn delay(&self, failures: u32) -> Option<Duration> {
-        if failures > self.attempts {
-            return None;
-        }
-        let mut delay = self.initial;
-        for _ in 1..failures {
-            if delay >= self.max {
-                break;
-            }
-            // Through text-free floats: `Duration::mul_f64` panics on overflow, this saturates.
-            delay = Duration::try_from_secs_f64(delay.as_secs_f64() * self.factor).unwrap_or(self.max);
-        }
-        Some(delay.min(self.max))
     }
 }

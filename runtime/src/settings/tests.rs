@@ -173,15 +173,3 @@ fn a_pipeline_without_configuration_needs_none() {
     read("", &[], &[], &[]).unwrap().config.read::<()>().unwrap();
     refused(read("[config]\na = 1", &[], &[], &[]).unwrap().config.read::<()>());
 }
-
-#[test]
-fn waits_grow_up_to_the_longest_and_end_with_the_attempts() {
-    let restart = RestartSettings { attempts: 8, ..RestartSettings::default() };
-    let waits: Vec<Option<u64>> = (1..=9).map(|failures| restart.delay(failures).map(|wait| wait.as_secs())).collect();
-    let expected = [Some(1), Some(2), Some(4), Some(8), Some(16), Some(32), Some(60), Some(60), None];
-    assert_eq!(waits, expected);
-    let never = RestartSettings { attempts: 0, ..RestartSettings::default() };
-    assert_eq!(never.delay(1), None);
-    let steep = RestartSettings { factor: f64::MAX, attempts: 3, ..RestartSettings::default() };
-    assert_eq!(steep.delay(3), Some(Duration::from_secs(60)));
-}

@@ -15,8 +15,10 @@ use crate::id::{KEY_GROUPS, groups_of_worker};
 use crate::metrics::NodeMetrics;
 use crate::time::Timestamp;
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// An operator's state and timers, as bytes: what a checkpoint would hold.
@@ -80,7 +82,7 @@ pub struct OperatorHarness<O: Operator<Outputs: Wired>, K: Key + ?Sized> {
     parts: Parts,
     groups: Range<u32>,
     restore: Vec<Arc<Vec<u8>>>,
-    now: Timestamp,
+    now: Rc<Cell<Timestamp>>,
 }
 
 impl<O, K> Default for OperatorHarness<O, K>
@@ -106,7 +108,7 @@ where
     #[must_use]
     pub fn new() -> Self {
         let (ports, restore, parts) = (Vec::new(), Vec::new(), Parts::default());
-        let now = Timestamp::from_millis(0);
+        let now = Rc::new(Cell::new(Timestamp::from_millis(0)));
         Self { core: None, ports, collected: None, parts, groups: 0..KEY_GROUPS, restore, now }
     }
 
@@ -153,17 +155,20 @@ where
             };
             let env = O::open(&mut opener)?;
             let metrics = Arc::new(vec![NodeMetrics::default()]);
-            let mut core = Core::new(0, O::ID.to_owned(), self.groups.clone(), env, nexts, metrics);
+            let mut core = Core::new(0, O::ID.to_owned(), self.groups.clone(), env, nexts, self.now.clone(), metrics);
             core.restore(std::mem::take(&mut self.restore))?;
             self.core = Some(core);
         }
         let core = self.core.as_mut().expect("just opened");
-        core.now = self.now;
         Ok(core)
     }
 
     /// Processes a record of input `INPUT` with this event time.
-    pub fn push_at<const INPUT: usize>(&mut self, time: Timestamp, record: <O as Handler<INPUT, K>>::Record) -> &mut Self
+    pub fn push_at<const INPUT: usize>(
+        &mut self,
+        time: Timestamp,
+        record: <O as Handler<INPUT, K>>::Record,
+    ) -> &mut Self
     where
         O: Handler<INPUT, K>,
     {
@@ -189,14 +194,14 @@ where
     pub fn watermark(&mut self, to: Timestamp) -> &mut Self {
         let core = self.core();
         assert!(to >= core.watermark, "a watermark never goes backwards: {} after {}", to, core.watermark);
-        check(core.advance(to));
+        while !check(core.advance(to)) {}
         self
     }
 
     /// Advances the clock: processing-time timers up to it fire.
     pub fn processing_time(&mut self, to: Timestamp) -> &mut Self {
-        self.now = to;
-        check(self.core().fire(TimeDomain::Processing, to));
+        self.now.set(to);
+        while !check(self.core().fire(TimeDomain::Processing, to)) {}
         self
     }
 

@@ -127,6 +127,9 @@ impl Directory {
     fn mark_committed(&self, epoch: Epoch, parts: &[Part]) -> Result<()> {
         let path = self.hidden.join(format!("{:08}{COMMITTED}", epoch.0));
         File::create(&path).map_err(|error| failed(ErrorKind::Sink, "create", &path, error))?;
+        // Before the side files go: with them gone and the mark lost, a file that its reader has taken away
+        // would look like one that was never there.
+        sync(&self.hidden)?;
         crash_point("file-marked");
         for part in parts {
             self.remove_hidden(&part.part)?;

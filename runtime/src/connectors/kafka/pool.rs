@@ -13,7 +13,9 @@ use crate::id::Epoch;
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a producer may take to start.
@@ -26,6 +28,8 @@ pub(super) struct Pool {
     changed: Condvar,
     pub waiters: Arc<Waiters>,
     poller: Poller,
+    maker: Mutex<Option<JoinHandle<()>>>,
+    stopping: AtomicBool,
 }
 
 /// How producers are made.
@@ -66,7 +70,6 @@ struct State {
     listed: BTreeSet<u64>,
     next: u64,
     failure: Option<(ErrorKind, String)>,
-    stop: bool,
 }
 
 impl Pool {
@@ -74,12 +77,14 @@ impl Pool {
     pub fn start(plan: Plan, waiters: Arc<Waiters>, listed: BTreeSet<u64>) -> Result<Arc<Self>> {
         let poller = Poller::start(waiters.clone())?;
         let state = Mutex::new(State { listed, ..State::default() });
-        let pool = Arc::new(Self { plan, state, changed: Condvar::new(), waiters, poller });
-        let maker = pool.clone();
-        std::thread::Builder::new()
+        let (changed, maker, stopping) = (Condvar::new(), Mutex::new(None), AtomicBool::new(false));
+        let pool = Arc::new(Self { plan, state, changed, waiters, poller, maker, stopping });
+        let shared = pool.clone();
+        let maker = std::thread::Builder::new()
             .name("kafka-producers".to_owned())
-            .spawn(move || maker.make_ready())
+            .spawn(move || shared.make_ready())
             .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no thread").caused_by(error))?;
+        *pool.maker.lock().unwrap_or_else(PoisonError::into_inner) = Some(maker);
         Ok(pool)
     }
 
@@ -95,10 +100,10 @@ impl Pool {
     fn make_ready(&self) {
         loop {
             let mut state = self.state();
-            while !state.stop && !state.ready.is_empty() {
+            while !self.is_stopping() && !state.ready.is_empty() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.stop {
+            if self.is_stopping() {
                 return;
             }
             let idle = state.idle.pop();
@@ -125,7 +130,7 @@ impl Pool {
         let deadline = Instant::now() + OPEN_WITHIN;
         let outlet = match idle {
             Some(outlet) => outlet,
-            None => Outlet::open(&self.plan.config, id, &self.poller, deadline)?,
+            None => Outlet::open(&self.plan.config, id, &self.poller, deadline, &self.stopping)?,
         };
         if self.is_transactional() {
             outlet.begin()?;
@@ -245,10 +250,21 @@ impl Pool {
         self.changed.notify_all();
     }
 
-    /// Ends the maker's thread.
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends the maker's thread, and waits for it: a producer that initialises its id after the next
+    /// attempt has begun would lock that attempt out.
     pub fn stop(&self) {
-        self.state().stop = true;
+        {
+            let _not_between_look_and_wait = self.state();
+            self.stopping.store(true, Ordering::SeqCst);
+        }
         self.changed.notify_all();
+        let maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A panic of the thread was reported when it happened.
+        let _ = maker.map(JoinHandle::join);
     }
 }
 

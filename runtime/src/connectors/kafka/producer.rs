@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// The pause before a call into librdkafka is repeated.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long one call waits for a transactional id.
+const INIT_STEP: Duration = Duration::from_millis(500);
 
 /// Receives delivery reports; the number that travels with a record is its writer's.
 #[derive(Default)]
@@ -72,29 +74,48 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Creates the producer; with an id, also takes the id over, which aborts what it had open.
-    pub fn open(config: &ClientConfig, id: String, poller: &Poller, deadline: Instant) -> Result<Arc<Self>> {
+    /// Creates the producer; with an id, also takes the id over, which aborts what it had open. Gives
+    /// up soon after `stopping` is set; the producer is then gone and initialises nothing any more.
+    pub fn open(
+        config: &ClientConfig,
+        id: String,
+        poller: &Poller,
+        deadline: Instant,
+        stopping: &AtomicBool,
+    ) -> Result<Arc<Self>> {
         let mut config = config.clone();
         if !id.is_empty() {
             config.set("transactional.id", &id);
         }
         let producer: BaseProducer<Delivery> = config.create_with_context(Delivery::default()).map_err(|error| {
-            Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka sink; see .set(..)")
-                .caused_by(error)
+            let message = "librdkafka refuses the options of the Kafka sink; see .set(..)";
+            Error::new(ErrorKind::Config, message).caused_by(error)
         })?;
         let producer = Arc::new(producer);
         let poller_thread = poller.thread.clone();
         let reports = Reports::new(producer.clone(), move || poller_thread.unpark());
         let (sent, first_sent) = (AtomicU64::new(0), Mutex::new(None));
         let outlet = Arc::new(Self { id, reports, producer, sent, first_sent });
-        poller.add(&outlet);
         if !outlet.id.is_empty() {
-            outlet.repeat(deadline, |producer, left| producer.init_transactions(left)).map_err(|error| {
+            let in_time = || !stopping.load(Ordering::SeqCst) && Instant::now() < deadline;
+            outlet.initialise(in_time).map_err(|error| {
                 let message = format!("the Kafka sink cannot open transactions as {}", outlet.id);
                 Error::new(ErrorKind::Sink, message).caused_by(error)
             })?;
         }
+        // Only now: the poller must not be the last to hold a producer that was given up.
+        poller.add(&outlet);
         Ok(outlet)
+    }
+
+    /// Waits in short steps, as the call cannot be interrupted.
+    fn initialise(&self, in_time: impl Fn() -> bool) -> Result<(), KafkaError> {
+        loop {
+            match self.producer.init_transactions(INIT_STEP) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && in_time() => std::thread::sleep(PAUSE),
+                result => return result,
+            }
+        }
     }
 
     /// Calls again what says that it may be called again.

@@ -99,6 +99,12 @@ impl Collecting {
         Ok(insert(&mut self.prepared, participant.to_owned(), committable))
     }
 
+    /// What has been prepared, which no manifest will list now.
+    pub(super) fn take_prepared(&mut self, epoch: Epoch) -> Vec<Committable> {
+        let prepared = std::mem::take(&mut self.prepared).into_iter();
+        prepared.filter_map(|(participant, bytes)| Some(Committable { participant, epoch, bytes: bytes? })).collect()
+    }
+
     pub(super) fn is_complete(&self, topology: &Topology) -> bool {
         self.sources.len() == topology.sources.len() * topology.workers
             && self.states.len() == topology.operators.len() * topology.workers

@@ -97,6 +97,11 @@ impl Coordinator {
         match outcome.and_then(|()| self.trigger_if_due(now_ms, effects)) {
             Ok(()) => {}
             Err(error) => {
+                // Nothing asked for its publication, so no manifest will ever list it.
+                if let Phase::Collecting(flight, collecting) = &mut self.phase {
+                    let unlisted = collecting.take_prepared(flight.epoch);
+                    effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
+                }
                 self.phase = Phase::Done;
                 effects.push(Effect::Fail(error));
             }

@@ -187,6 +187,10 @@ impl World {
                 }
                 Effect::Publish(cut) => attempt.todo.push(Todo::Publish(cut)),
                 Effect::Commit { committable, permit } => attempt.todo.push(Todo::Commit(committable, permit)),
+                Effect::Abort { committable } => {
+                    let key = (committable.epoch.0, committable.participant);
+                    assert_ne!(self.listed.get(&key), Some(&committable.bytes), "aborted what a manifest lists");
+                }
                 Effect::Settled(_) => {
                     attempt.log.retain(1 + self.random.below(3)).unwrap();
                 }

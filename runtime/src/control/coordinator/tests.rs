@@ -106,6 +106,7 @@ fn short(effect: &Effect) -> String {
         }
         Effect::Publish(cut) => format!("publish {}", cut.epoch),
         Effect::Commit { committable, permit } => format!("commit {} {}", committable.participant, permit.epoch()),
+        Effect::Abort { committable } => format!("abort {} {}", committable.participant, committable.epoch),
         Effect::Settled(settled) => {
             format!("settled {} {} ms {} B", settled.epoch, settled.duration_ms, settled.state_bytes)
         }

@@ -10,7 +10,13 @@ fn store() -> MemoryStore {
 }
 
 fn request(attempt: u128, restore: RestoreFrom) -> ClaimRequest {
-    ClaimRequest { attempt: Uuid::from_u128(attempt), info: format!("pid {attempt}"), restore, now_ms: 5, follows: None }
+    ClaimRequest {
+        attempt: Uuid::from_u128(attempt),
+        info: format!("pid {attempt}"),
+        restore,
+        now_ms: 5,
+        follows: None,
+    }
 }
 
 fn try_claim(store: &MemoryStore, attempt: u128, restore: RestoreFrom) -> Result<Claimed> {

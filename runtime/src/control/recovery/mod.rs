@@ -113,7 +113,10 @@ pub(crate) fn decide(restored: Option<&Manifest>, program: &Topology, allow_drop
         dropped,
     };
     Ok(match cut.kind {
-        CheckpointKind::End => Recovery::Finished(plan),
+        // A source that was added since has not been read.
+        CheckpointKind::End if program.sources.iter().all(|id| plan.sources.get(id).is_some_and(|it| it.finished)) => {
+            Recovery::Finished(plan)
+        }
         _ => Recovery::Restore(plan),
     })
 }

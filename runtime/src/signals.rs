@@ -1,6 +1,5 @@
 //! Signals: the first SIGTERM or Ctrl-C suspends the job, a second one ends the process.
 
-use super::live::Live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::StopHandle;
 use std::io;
@@ -8,11 +7,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Suspends the job at the first SIGTERM or Ctrl-C of this process; ends the process at the second.
-/// What it says goes above the live line.
+/// `say` tells people what happens.
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] when the system refuses a handler or a thread.
-pub(super) fn stop_on_signals(stop: StopHandle, live: Live) -> Result<()> {
+pub(crate) fn stop_on_signals(stop: StopHandle, say: impl Fn(&str) + Send + 'static) -> Result<()> {
     let refused = |error: io::Error| Error::new(ErrorKind::Internal, "signals cannot be handled").caused_by(error);
     let runtime = Builder::new_current_thread().enable_io().build().map_err(refused)?;
     // In place before this returns: from here on a signal no longer kills.
@@ -23,7 +22,7 @@ pub(super) fn stop_on_signals(stop: StopHandle, live: Live) -> Result<()> {
             terminate: signal(SignalKind::terminate()).map_err(refused)?,
         }
     };
-    crate::threads::spawn("signals".to_owned(), move || wait(&runtime, signals, &stop, &live)).map_err(refused)?;
+    crate::threads::spawn("signals".to_owned(), move || wait(&runtime, signals, &stop, &say)).map_err(refused)?;
     Ok(())
 }
 
@@ -56,14 +55,13 @@ impl Asked {
     }
 }
 
-fn wait(runtime: &Runtime, mut signals: Signals, stop: &StopHandle, live: &Live) {
+fn wait(runtime: &Runtime, mut signals: Signals, stop: &StopHandle, say: &dyn Fn(&str)) {
     runtime.block_on(async {
         let Some(first) = signals.next().await else { return };
-        live.say(&format!("{}: taking a last checkpoint, then leaving; once more to leave at once", first.name()));
+        say(&format!("{}: taking a last checkpoint, then leaving; once more to leave at once", first.name()));
         stop.suspend();
         let Some(second) = signals.next().await else { return };
-        live.clear();
-        live.say(&format!("{}: leaving at once; what was not committed will be read again", second.name()));
+        say(&format!("{}: leaving at once; what was not committed will be read again", second.name()));
         std::process::exit(second.exit_code());
     });
 }

@@ -1,0 +1,55 @@
+//! What is generated, as text.
+
+use crate::entry;
+use crate::print::formatted;
+use quote::quote;
+
+fn count() -> String {
+    formatted(&entry::operator(
+        quote!(),
+        quote! {
+            pub fn count(#[key] word: &str, _occurrence: String, #[state] seen: &mut u64) -> Total {
+                *seen += 1;
+                Total { word: word.to_owned(), count: *seen }
+            }
+        },
+    ))
+}
+
+#[test]
+fn the_function_comes_first_and_keeps_its_body() {
+    let text = count();
+    assert!(
+        text.starts_with("pub fn count(word: &str, _occurrence: String, seen: &mut u64) -> Total {\n    *seen += 1;")
+    );
+}
+
+#[test]
+fn what_is_generated_derives_nothing_and_names_only_the_crate() {
+    let text = count();
+    assert!(!text.contains("#[derive"));
+    for path in ["std::", "core::", "alloc::"] {
+        assert!(!text.contains(&format!(" {path}")) && !text.contains(&format!("::{path}")), "{text}");
+    }
+}
+
+#[test]
+fn an_operator_fits_on_a_screen_or_two() {
+    let lines = count().lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
+#[test]
+fn an_item_with_errors_keeps_its_function() {
+    let text = formatted(&entry::operator(
+        quote!(),
+        quote!(
+            async fn count(#[stat] n: &mut u64, line: String) -> u64 {
+                *n
+            }
+        ),
+    ));
+    assert!(text.starts_with("async fn count(n: &mut u64, line: String) -> u64 {"), "{text}");
+    assert_eq!(text.matches("compile_error").count(), 2, "{text}");
+    assert!(text.contains("pub fn on") || text.contains("fn on"), "{text}");
+}
