@@ -1,6 +1,6 @@
 //! Alignment: what comes after a barrier on one input must not be in the snapshot that waits for another.
 //!
-//! One worker of three is held up before it reads or passes anything. The others pass barrier 1, and
+//! One worker of three is held up at its first turn, before it reads or passes anything. The others pass barrier 1, and
 //! then read more, which belongs to epoch 2, and get every chance to process it; only then is the third
 //! let go, whose barrier completes checkpoint 1. Then the job fails and goes on from there.
 //!
@@ -64,10 +64,6 @@ impl Source for Input {
 
     fn reader(&self, context: &ReaderContext<'_>) -> Result<Share> {
         let first = context.restored.is_none();
-        if first && context.worker == WORKERS - 1 {
-            // Both shares of the two other workers.
-            wait_until(&self.stage.0, "the quick workers", |play| play.done == 2 * (WORKERS - 1));
-        }
         let name = context.worker.to_string();
         let restored = context.restored.unwrap_or_default().iter().find(|at| at.split == name);
         let next = restored.and_then(|at| at.position.as_u64()).unwrap_or(0);
@@ -101,6 +97,11 @@ impl SourceReader for Share {
         if self.fail {
             self.input.stage.change(|play| play.failed = true);
             return Err(Error::new(ErrorKind::Source, "the planned failure after checkpoint 1"));
+        }
+        if self.first && self.worker == WORKERS as u64 - 1 && !self.passed.get() {
+            // Both shares of the two other workers. This worker meanwhile hears of no barrier.
+            wait_until(&self.input.stage.0, "the quick workers", |play| play.done == 2 * (WORKERS - 1));
+            return Ok(Polled::Pending { retry_after: Duration::from_millis(1) });
         }
         let behind = !self.first || self.passed.get();
         let until = if behind { BEFORE + AFTER } else { BEFORE };
@@ -190,6 +191,8 @@ fn run(aligned: bool) -> (Summary, BTreeMap<(u64, u8), Vec<u64>>) {
     let (stage, output) = (Stage::default(), Probe::default());
     let mut settings = settings(dir.path(), WORKERS);
     settings.checkpoint.aligned = aligned;
+    // Long enough that the slow worker is held up before the first barrier.
+    settings.checkpoint.interval = Duration::from_millis(300);
     let summary = play::job(Config { stage: stage.clone(), output: output.clone() }).settings(settings).run().unwrap();
     assert!(stage.change(|play| play.failed), "the failure did not happen");
     assert_eq!((summary.outcome, summary.attempts), (Outcome::Ended, 2));

@@ -248,7 +248,7 @@ fn with_metadata(number: u64, #[metadata] metadata: &Metadata) -> (u64, Option<O
 
 #[operator]
 fn refuse_thirds(number: u64) -> Result<(), String> {
-    if number % 3 == 0 { Err(format!("{number} is a third")) } else { Ok(()) }
+    if number.is_multiple_of(3) { Err(format!("{number} is a third")) } else { Ok(()) }
 }
 
 #[operator]
@@ -298,7 +298,7 @@ fn metadata_comes_where_it_is_asked_for_and_nowhere_else() {
         assert_eq!(got, (0..100).map(|number| (number, Some(origin(number)))).collect::<Vec<_>>());
         let mut failed = failed.committed();
         failed.sort_by_key(|it| it.origin.as_ref().map(|at| (at.partition, at.offset)));
-        let want: Vec<u64> = (0..100).filter(|number| number % 3 == 0).collect();
+        let want: Vec<u64> = (0..100).filter(|number: &u64| number.is_multiple_of(3)).collect();
         assert_eq!(failed.len(), want.len());
         for (failed, number) in failed.iter().zip(want) {
             assert_eq!((&failed.error, &failed.origin), (&format!("{number} is a third"), &Some(origin(number))));

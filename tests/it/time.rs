@@ -134,6 +134,35 @@ fn timers_and_watermarks_survive_failures() {
 }
 
 #[test]
+fn time_goes_on_where_it_stood_even_if_the_next_records_are_late() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (input, output) = (tap(vec![vec![(1, 1_000), (1, 500), (1, 600), (1, 2_000)]], None, Faults::default()), Probe::default());
+        let config = || Config { input: input.clone(), output: output.clone() };
+        input.open(0, 1);
+        let job = alarms::job(config()).settings(settings(dir.path(), 1));
+        let stop = job.stop_handle();
+        let running = start(job);
+        // The watermark follows its record before the second commit at the latest.
+        output.wait_committed(1);
+        stop.suspend();
+        running.join().unwrap().unwrap();
+
+        // Both are late. An operator that saw the watermark fall would fail for good.
+        let mut settings = settings(dir.path(), 1);
+        settings.restart.attempts = 0;
+        let running = start(alarms::job(config()).settings(settings));
+        input.open(0, 2);
+        output.wait_committed(2);
+        input.open(0, 3);
+        output.wait_committed(3);
+        input.open_all();
+        running.join().unwrap().unwrap();
+        assert_eq!(rang(&output), [(1, 600), (1, 700), (1, 1_100), (1, 2_100)]);
+    });
+}
+
+#[test]
 fn a_silent_split_holds_time_back_until_it_is_idle() {
     job_test(|| {
         for idle in [None, Some(Duration::from_millis(50))] {

@@ -5,8 +5,8 @@ use staunch::testing::CRASH_POINTS;
 use staunch_tests::process::{End, Folder, Job, tail};
 use staunch_tests::texts::Random;
 
-/// Enough for three lives that end after a few checkpoints, and the rest of a fourth.
-const BYTES: u64 = 1_500_000;
+/// Enough for two lives that end after a few checkpoints, and the rest of a third.
+const BYTES: u64 = 3_000_000;
 const INTERVAL_MS: u64 = 10;
 
 /// Steps that a process comes by once, at its start.
@@ -32,8 +32,7 @@ fn at_every_step_and_twice_in_a_row() {
         die(&job, 2, &format!("{point}:{first}"));
         // The next process has to go on from what that left, and dies there, too.
         die(&job, 2, &format!("{point}:1"));
-        die(&job, 3, &format!("{point}:1"));
-        job.finish(2);
+        job.finish(3);
         assert_exact(&job, &text);
     }
 }

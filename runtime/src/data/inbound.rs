@@ -24,6 +24,11 @@ impl Inbound {
         Self { channels, turn: 0, alignment, watermarks, barrier: None }
     }
 
+    /// Goes on from the watermark of a checkpoint.
+    pub fn go_on_from(&mut self, watermark: Timestamp) {
+        self.watermarks.go_on_from(watermark);
+    }
+
     pub fn len(&self) -> usize {
         self.channels.len()
     }

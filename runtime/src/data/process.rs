@@ -318,7 +318,8 @@ where
         reporter: Reporter,
     ) -> Self {
         let channels = ports.iter().enumerate().flat_map(|(port, it)| (0..it.channels()).map(move |at| (port, at)));
-        let inbound = Inbound::new(channels.collect(), aligned);
+        let mut inbound = Inbound::new(channels.collect(), aligned);
+        inbound.go_on_from(core.watermark);
         Self {
             core,
             ports,

@@ -105,6 +105,12 @@ impl InputWatermarks {
         self.said.idle
     }
 
+    /// Goes on from a checkpoint's watermark: what was said before the restart is not taken back, though
+    /// the channels start anew and what they bring first may be late.
+    pub(crate) fn go_on_from(&mut self, at: Timestamp) {
+        self.said.watermark = self.said.watermark.max(at);
+    }
+
     /// A channel's watermark has come; one lower than before changes nothing.
     #[must_use]
     pub(crate) fn watermark(&mut self, channel: usize, at: Timestamp) -> Progress {

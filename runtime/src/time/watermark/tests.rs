@@ -129,3 +129,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn after_a_restart_time_is_not_taken_back() {
+    let mut inputs = InputWatermarks::new(1);
+    inputs.go_on_from(Timestamp::from_millis(10));
+    assert_eq!(inputs.watermark(0, Timestamp::from_millis(5)), Progress::default());
+    assert_eq!(inputs.watermark(0, Timestamp::from_millis(11)).watermark, Some(Timestamp::from_millis(11)));
+}
