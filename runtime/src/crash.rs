@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What names the place, and optionally which passage: `<name>[:n]`, the first if not said.
 pub(crate) const VARIABLE: &str = "STAUNCH_CRASH_AT";
 
-/// Every place there is, in the order in which a job comes by. [`crash_point`] takes no other, so that a
+/// Every place there is, in the order in which a job comes by. `crash_point` takes no other, so that a
 /// test that goes through this list misses none.
 pub const CRASH_POINTS: &[&str] = &[
     "claimed",

@@ -53,7 +53,7 @@
 //! |---|---|
 //! | write operators, sources, sinks, pipelines | the attributes [`operator`], [`source`], [`sink`], [`pipeline`], the derive [`macro@State`] |
 //! | wire streams | [`Flow`], [`Stream`], [`Keyed`] |
-//! | read and write | [`file`], `kafka` (feature `kafka`), [`memory`], [`format`] |
+//! | read and write | [`mod@file`], `kafka` (feature `kafka`), [`memory`], [`mod@format`] |
 //! | run and watch a job | [`JobBuilder`], [`Settings`], [`Observer`] |
 //! | test | [`testing`] |
 //! | write a source or a sink of one's own | [`api::source`], [`api::sink`], [`testing::conformance`] |
