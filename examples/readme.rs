@@ -73,7 +73,7 @@ mod tests {
         let config = Config { input: path("in.txt"), output: path("out") };
         let summary = word_count::job(config).checkpoint_dir(dir.path().join("checkpoints")).run().unwrap();
         assert_eq!((summary.records_read, summary.records_written), (1, 6));
-        let mut lines: Vec<_> = committed_lines(&dir.path().join("out")).unwrap().map(Result::unwrap).collect();
+        let mut lines: Vec<_> = committed_lines(dir.path().join("out")).unwrap().map(Result::unwrap).collect();
         lines.sort();
         let of = |word: &str, count: u64| serde_json::to_string(&Total { word: word.into(), count }).unwrap();
         assert_eq!(lines, [of("be", 1), of("be", 2), of("not", 1), of("or", 1), of("to", 1), of("to", 2)]);

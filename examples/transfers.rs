@@ -211,12 +211,12 @@ mod tests {
         transfers::job(config.clone()).checkpoint_dir(dir.path().join("checkpoints")).workers(2).run().unwrap();
 
         let mut last: BTreeMap<u32, Balance> = BTreeMap::new();
-        for line in committed_lines(&config.output.join("balances")).unwrap() {
+        for line in committed_lines(config.output.join("balances")).unwrap() {
             let balance: Balance = serde_json::from_str(&line.unwrap()).unwrap();
             last.insert(balance.account, balance);
         }
         assert_eq!(last.values().map(|balance| balance.cents).sum::<i64>(), 100 * 10_000);
-        let rejected = committed_lines(&config.output.join("rejected")).unwrap().count() as u64;
+        let rejected = committed_lines(config.output.join("rejected")).unwrap().count() as u64;
         let entries: u64 = last.values().map(|balance| balance.entries).sum();
         assert_eq!(entries / 2 + rejected, 20_000);
         assert!(rejected > 0 && entries > 0);
