@@ -137,7 +137,8 @@ fn timers_and_watermarks_survive_failures() {
 fn time_goes_on_where_it_stood_even_if_the_next_records_are_late() {
     job_test(|| {
         let dir = tempfile::tempdir().unwrap();
-        let (input, output) = (tap(vec![vec![(1, 1_000), (1, 500), (1, 600), (1, 2_000)]], None, Faults::default()), Probe::default());
+        let (input, output) =
+            (tap(vec![vec![(1, 1_000), (1, 500), (1, 600), (1, 2_000)]], None, Faults::default()), Probe::default());
         let config = || Config { input: input.clone(), output: output.clone() };
         input.open(0, 1);
         let job = alarms::job(config()).settings(settings(dir.path(), 1));
