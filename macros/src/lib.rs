@@ -26,7 +26,7 @@ use proc_macro::TokenStream;
 
 /// Makes an operator of a function, or of the methods of its state.
 ///
-/// ```ignore
+/// ```text
 /// #[operator]
 /// pub fn count(#[key] word: &str, _occurrence: String, #[state] seen: &mut u64) -> Total {
 ///     *seen += 1;
@@ -61,7 +61,7 @@ use proc_macro::TokenStream;
 /// four at most.
 ///
 /// # Several inputs, and timers
-/// ```ignore
+/// ```text
 /// #[derive(State, Default, Clone)]
 /// pub struct Fraud { probed_at: Option<Timestamp> }
 ///
@@ -89,7 +89,7 @@ pub fn operator(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a source of a function that describes it.
 ///
-/// ```ignore
+/// ```text
 /// #[source]
 /// pub fn lines(config: &Config) -> KafkaSource<Text> {
 ///     KafkaSource::topic(&config.brokers, &config.input)
@@ -106,7 +106,7 @@ pub fn source(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a sink of a function that describes it.
 ///
-/// ```ignore
+/// ```text
 /// #[sink]
 /// pub fn totals(config: &Config) -> KafkaSink<Json<Total>> {
 ///     KafkaSink::topic(&config.brokers, &config.output).exactly_once()
@@ -121,7 +121,7 @@ pub fn sink(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a pipeline of a function that wires it.
 ///
-/// ```ignore
+/// ```text
 /// #[pipeline]
 /// pub fn word_count(flow: &Flow<Config>) {
 ///     let words = split::on(lines::open(flow));
@@ -142,7 +142,7 @@ pub fn pipeline(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Implements `State` for a struct or an enum: its encoding, and a schema with the names and types of
 /// its fields and variants, which is recorded in checkpoints.
 ///
-/// ```ignore
+/// ```text
 /// #[derive(State, Default, Clone)]
 /// struct Session { started: Timestamp, #[state(opaque)] address: std::net::IpAddr }
 /// ```

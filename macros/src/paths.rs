@@ -16,7 +16,6 @@ macro_rules! paths {
         }
         impl $name {
             /// The path at this place, for what an error may have to point at.
-            #[allow(dead_code)]
             pub fn at(self, span: Span) -> TokenStream {
                 quote_spanned!(span=> ::staunch::__private::$path)
             }

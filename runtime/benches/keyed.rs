@@ -39,7 +39,6 @@ fn mix(mut z: u64) -> u64 {
 struct Rec {
     key: u64,
     value: u64,
-    #[expect(dead_code, reason = "part of the record's 24 bytes")]
     ts: u64,
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What names the place, and optionally which passage: `<name>[:n]`, the first if not said.
 pub(crate) const VARIABLE: &str = "STAUNCH_CRASH_AT";
 
-/// Every place there is, in the order in which a job comes by. [`crash_point`] takes no other, so that a
+/// Every place there is, in the order in which a job comes by. `crash_point` takes no other, so that a
 /// test that goes through this list misses none.
 pub const CRASH_POINTS: &[&str] = &[
     "claimed",
@@ -76,6 +76,7 @@ pub(crate) fn crash_point(name: &'static str) {
 
 /// As by `kill -9`: nothing is flushed, dropped or caught.
 #[cold]
+#[expect(clippy::disallowed_methods, reason = "a crash is what is asked for")]
 fn die() -> ! {
     // SAFETY: takes two numbers and touches no memory of this process.
     let _ = unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };

@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LAYERS: &[&[&str]] = &[
     &["error", "id", "codec", "random", "threads", "stop", "crash"],
     &["time"],
-    &["clock", "metrics", "progress", "settings"],
+    &["clock", "metrics", "progress", "settings", "signals"],
     &["api"],
     &["graph"],
     &["state"],

@@ -8,3 +8,8 @@ pub mod process;
 pub mod sink;
 pub mod tap;
 pub mod texts;
+
+/// Every block of Rust on the README's page is compiled, and run where it can be.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

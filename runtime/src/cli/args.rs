@@ -137,6 +137,6 @@ fn setting(name: &'static str) -> Arg {
     let arg = Arg::new(name).help_heading(SETTINGS);
     let Some(key) = KEYS.iter().find(|key| key.name == name) else { return arg };
     let arg = arg.long(key.flag()).value_name(key.value).help(key.help);
-    // `--checkpoint-allow-dropped-state` alone means true.
+    // `--allow-dropped-state` alone means true.
     if key.is_switch() { arg.num_args(0..=1).default_missing_value("true").require_equals(true) } else { arg }
 }

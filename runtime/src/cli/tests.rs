@@ -29,7 +29,7 @@ fn the_commands_are_well_formed_and_their_flags_are_the_settings() {
         "4",
         "--restore",
         "17",
-        "--checkpoint-allow-dropped-state",
+        "--allow-dropped-state",
         "--set",
         "a=1",
         "--set",

@@ -57,7 +57,7 @@ pub(crate) struct SinkSpec {
 /// When checkpoints are taken, and how long they may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// From trigger to trigger; `None` takes none but those that are asked for, and the last.
+    /// From trigger to trigger; `None` takes none but the last.
     pub(crate) interval_ms: Option<u64>,
     /// From a checkpoint's end to the next trigger, at least.
     pub(crate) pause_ms_min: u64,
@@ -72,8 +72,6 @@ pub(crate) enum Input {
     Tick,
     /// The job is to leave (SIGTERM): take a last checkpoint and go.
     Suspend,
-    /// Somebody asked for a checkpoint.
-    TriggerNow { savepoint: bool },
     /// A source has ended on a worker. It still takes part in barriers.
     SourceEnded { worker: usize, source: String },
     /// Where a source stood at the barrier.

@@ -1,7 +1,7 @@
 //! The channels of a chain's head: whose turn it is, who is held, what the control events of all of
 //! them come to.
 
-use super::align::{AlignEvent, Aligned, Alignment};
+use super::align::{Aligned, Alignment};
 use super::event::{Barrier, Control};
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -56,7 +56,7 @@ impl Inbound {
             Control::Active => self.watermarks.active(channel),
             Control::Barrier(barrier) => {
                 self.barrier = Some(barrier);
-                let aligned = self.alignment.step(AlignEvent::Barrier { channel, epoch: barrier.epoch })?;
+                let aligned = self.alignment.step(channel, barrier.epoch)?;
                 if matches!(aligned, Aligned::Complete(_)) {
                     out.extend(self.barrier.take().map(Control::Barrier));
                 }

@@ -151,8 +151,7 @@ impl Runner {
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
-        let manifest = claimed.restored.as_ref().map(|restored| &restored.manifest);
-        let recovery = decide(manifest, &topology, self.settings.checkpoint.allow_dropped_state)?;
+        let recovery = decide(claimed.restored.as_ref(), &topology, self.settings.checkpoint.allow_dropped_state)?;
         let (plan, finished) = match recovery {
             Recovery::Fresh => (None, false),
             Recovery::Restore(plan) => (Some(plan), false),
@@ -245,7 +244,7 @@ impl Runner {
         for (at, node) in self.wired.graph.nodes.iter().enumerate() {
             for (worker, restore) in plan.operators.get(&node.id).into_iter().flatten().enumerate() {
                 let mut restored = RestoredOperator { watermark: restore.watermark, parts: Vec::new() };
-                for (part, _) in &restore.parts {
+                for part in &restore.parts {
                     if !read.contains_key(part.blob.as_str()) {
                         let bytes = store.get_blob(&part.blob)?;
                         part.check(&bytes)?;

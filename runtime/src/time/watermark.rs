@@ -21,13 +21,6 @@ pub(crate) struct Progress {
     pub(crate) idle: bool,
 }
 
-impl Progress {
-    /// Whether nothing changed.
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Activity {
     Active,
@@ -93,16 +86,6 @@ impl InputWatermarks {
     /// So many channels, all active.
     pub(crate) fn new(channels: usize) -> Self {
         Self { inputs: vec![Input::NEW; channels], said: Said::NOTHING }
-    }
-
-    /// The combined watermark.
-    pub(crate) fn current(&self) -> Timestamp {
-        self.said.watermark
-    }
-
-    /// Whether all channels that have not ended are idle.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.said.idle
     }
 
     /// Goes on from a checkpoint's watermark: what was said before the restart is not taken back, though

@@ -38,7 +38,6 @@ pub(crate) struct Coordinator {
     /// Sources that have ended, as (number in the topology, worker).
     ended: BTreeSet<(usize, usize)>,
     suspend: bool,
-    asked: Option<CheckpointKind>,
 }
 
 #[derive(Debug)]
@@ -74,7 +73,6 @@ impl Coordinator {
             phase: Phase::Idle,
             ended: BTreeSet::new(),
             suspend: false,
-            asked: None,
         }
     }
 
@@ -113,12 +111,6 @@ impl Coordinator {
             Input::Tick => Ok(()),
             Input::Suspend => {
                 self.suspend = true;
-                Ok(())
-            }
-            Input::TriggerNow { savepoint } => {
-                let kind = if savepoint { CheckpointKind::Savepoint } else { CheckpointKind::Checkpoint };
-                // A savepoint asked for is not forgotten over a checkpoint asked for.
-                self.asked = Some(self.asked.filter(|asked| *asked == CheckpointKind::Savepoint).unwrap_or(kind));
                 Ok(())
             }
             Input::SourceEnded { worker, source } => self.source_ended(worker, &source),
@@ -280,9 +272,6 @@ impl Coordinator {
         let Some(kind) = self.due(now_ms) else { return Ok(()) };
         let epoch = self.next_epoch;
         self.next_epoch = epoch.next();
-        // The checkpoint that begins serves whoever asked for one. A savepoint is one that is kept, so
-        // it is only served by itself.
-        self.asked = None;
         self.phase =
             Phase::Collecting(Flight { epoch, kind, triggered_ms: now_ms, state_bytes: 0 }, Collecting::default());
         effects.push(Effect::Barrier { epoch, kind });
@@ -294,9 +283,6 @@ impl Coordinator {
         if !matches!(self.phase, Phase::Idle) {
             return None;
         }
-        if self.asked == Some(CheckpointKind::Savepoint) {
-            return self.asked;
-        }
         if self.ended.len() == self.topology.sources.len() * self.topology.workers {
             return Some(CheckpointKind::End);
         }
@@ -304,7 +290,7 @@ impl Coordinator {
             return Some(CheckpointKind::Suspend);
         }
         let time_has_come = self.next_trigger_ms.is_some_and(|trigger_ms| trigger_ms <= now_ms);
-        self.asked.or(time_has_come.then_some(CheckpointKind::Checkpoint))
+        time_has_come.then_some(CheckpointKind::Checkpoint)
     }
 
     fn check_timeout(&self, now_ms: u64) -> Result<()> {

@@ -120,12 +120,12 @@ impl World {
         let Ok(claimed) = log.claim(&request) else { return };
         self.observe();
         if let Some(restored) = &claimed.restored {
-            let committables = &restored.manifest.cut.committables;
+            let committables = &restored.cut.committables;
             let settled = if complete { committables.len() } else { self.random.below(committables.len() + 1) };
             for committable in &committables[..settled] {
-                self.commit(committable, &restored.permit);
+                self.commit(committable, &claimed.permit);
             }
-            for part in restored.manifest.cut.parts() {
+            for part in restored.cut.parts() {
                 part.check(&self.store.get_blob(&part.blob).unwrap()).unwrap();
             }
         }
@@ -142,8 +142,7 @@ impl World {
         if attempt.todo.is_empty() || self.random.one_in(8) {
             let input = match self.random.below(100) {
                 0 => Input::Suspend,
-                1 => Input::TriggerNow { savepoint: true },
-                2 => Input::SourceEnded { worker: self.random.below(WORKERS), source: "orders".into() },
+                1 => Input::SourceEnded { worker: self.random.below(WORKERS), source: "orders".into() },
                 _ => Input::Tick,
             };
             return self.tell(at, input);

@@ -292,24 +292,12 @@ fn suspending_takes_a_last_checkpoint() {
 }
 
 #[test]
-fn what_is_asked_for_comes_at_once_and_a_savepoint_before_leaving() {
-    let mut it = Driven::new(1);
-    assert_eq!(it.says(1, Input::TriggerNow { savepoint: false }), "barrier 1 checkpoint");
-    it.step(2, Input::TriggerNow { savepoint: true });
-    it.step(2, Input::TriggerNow { savepoint: false });
-    it.step(2, Input::Suspend);
-    assert!(it.run(3, 1, 1).ends_with("barrier 2 savepoint"));
-    assert!(it.run(4, 1, 2).ends_with("barrier 3 suspend"));
-}
-
-#[test]
 fn without_an_interval_nothing_happens_by_itself() {
     let settings = Settings { interval_ms: None, ..SETTINGS };
     let mut it = Driven(Coordinator::new(topology(1), settings, Epoch(5), 0));
     assert_eq!(it.0.next_deadline(), None);
     assert_eq!(it.says(u64::MAX, Input::Tick), "");
-    let mut it = Driven(Coordinator::new(topology(1), settings, Epoch(5), 0));
-    assert_eq!(it.says(1, Input::TriggerNow { savepoint: true }), "barrier 5 savepoint");
+    assert_eq!(it.says(u64::MAX, Input::Suspend), "barrier 5 suspend");
 }
 
 #[test]

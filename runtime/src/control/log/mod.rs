@@ -18,7 +18,7 @@ mod tests;
 
 use place::{Placed, place};
 
-use super::manifest::{Abandoned, Claim, Cut, Manifest, Slot, StoreIdentity, Unreadable};
+use super::manifest::{Abandoned, Claim, Cut, Manifest, Slot, Unreadable};
 use super::permit::CommitPermit;
 use super::store::CheckpointStore;
 use crate::error::{Error, ErrorKind, Result};
@@ -71,21 +71,10 @@ pub struct Claimed {
     /// The log: this attempt may publish.
     pub log: ClaimedLog,
     /// The checkpoint to restore; `None` at a job's first start.
-    pub restored: Option<Restored>,
+    pub restored: Option<Manifest>,
     /// The number of the first checkpoint that this attempt will take.
     pub next_epoch: Epoch,
     /// Under this claim, whatever the restored checkpoint lists may be committed.
-    pub permit: CommitPermit,
-}
-
-/// A published checkpoint that an attempt goes on from.
-#[derive(Debug)]
-pub struct Restored {
-    /// Its slot.
-    pub slot: u64,
-    /// What it holds.
-    pub manifest: Manifest,
-    /// It is durable and under this attempt's claim: what it lists may be committed.
     pub permit: CommitPermit,
 }
 
@@ -173,12 +162,8 @@ impl CheckpointLog {
     }
 
     fn claimed(self, attempt: Uuid, slot: u64, base: Option<base::Base>, next_epoch: Epoch) -> Claimed {
-        let restored = base.map(|base| Restored {
-            slot: base.slot,
-            permit: CommitPermit::published(base.manifest.cut.epoch),
-            manifest: base.manifest,
-        });
-        let epoch = restored.as_ref().map(|restored| restored.manifest.cut.epoch);
+        let restored = base.map(|base| base.manifest);
+        let epoch = restored.as_ref().map(|restored| restored.cut.epoch);
         let log = ClaimedLog {
             store: self.store,
             attempt,
@@ -199,12 +184,6 @@ impl ClaimedLog {
     #[must_use]
     pub fn attempt(&self) -> u64 {
         self.claimed
-    }
-
-    /// Whose store it is.
-    #[must_use]
-    pub fn identity(&self) -> &StoreIdentity {
-        self.store.identity()
     }
 
     /// The store.

@@ -71,7 +71,7 @@ fn an_attempt_goes_on_from_the_newest_checkpoint() {
     publish(&mut first.log, 2);
     let second = claim(&store, 2);
     let restored = second.restored.unwrap();
-    assert_eq!((restored.slot, restored.manifest.cut.epoch, restored.permit.epoch()), (3, Epoch(2), Epoch(2)));
+    assert_eq!((restored.cut.epoch, second.permit.epoch()), (Epoch(2), Epoch(2)));
     assert_eq!((second.log.attempt(), second.next_epoch), (4, Epoch(3)));
 }
 
@@ -84,7 +84,7 @@ fn a_claim_stops_a_living_predecessor() {
     assert_superseded(old.log.publish(cut(2), 0));
     assert_eq!(old.log.publish(cut(2), 0).unwrap_err().kind(), ErrorKind::Internal);
     publish(&mut new.log, 2);
-    assert_eq!(claim(&store, 3).restored.unwrap().manifest.attempt, Uuid::from_u128(2));
+    assert_eq!(claim(&store, 3).restored.unwrap().attempt, Uuid::from_u128(2));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_lost_answer_is_decided_by_reading_back() {
         publish(&mut claimed.log, 1);
         store.land_delayed();
         publish(&mut claimed.log, 2);
-        assert_eq!(claim(&store, 2).restored.unwrap().manifest.cut.epoch, Epoch(2));
+        assert_eq!(claim(&store, 2).restored.unwrap().cut.epoch, Epoch(2));
     }
 }
 
@@ -146,7 +146,7 @@ fn giving_up_keeps_a_late_write_from_landing() {
     assert_eq!(error.kind(), ErrorKind::Store);
     assert!(error.message().contains("given up"), "{error}");
     store.land_delayed();
-    assert_eq!(claim(&store, 2).restored.unwrap().manifest.cut.epoch, Epoch(1));
+    assert_eq!(claim(&store, 2).restored.unwrap().cut.epoch, Epoch(1));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_publication_whose_fate_stays_unknown_ends_the_attempt() {
     assert!(error.message().contains("unknown"), "{error}");
     assert_eq!(claimed.log.publish(cut(2), 0).unwrap_err().kind(), ErrorKind::Internal);
     store.land_delayed();
-    assert_eq!(claim(&store, 2).restored.unwrap().manifest.cut.epoch, Epoch(1));
+    assert_eq!(claim(&store, 2).restored.unwrap().cut.epoch, Epoch(1));
 }
 
 #[test]
@@ -186,14 +186,14 @@ fn a_damaged_newest_checkpoint_is_an_error_that_names_it_and_the_way_on() {
     assert_eq!(try_claim(&store, 2, slot).err().unwrap().kind(), ErrorKind::Config);
     let slot = RestoreFrom::Slot { slot: 2, accept_repeats: true };
     let chosen = try_claim(&store, 2, slot).unwrap();
-    assert_eq!(chosen.restored.unwrap().slot, 2);
+    assert_eq!(chosen.restored.unwrap().cut.epoch, Epoch(1));
     assert_eq!(chosen.next_epoch, Epoch(3), "the damaged one may have been checkpoint 2");
 
     // The choice holds for later attempts, until something newer is published.
     let mut next = claim(&store, 3);
-    assert_eq!(next.restored.unwrap().slot, 2);
+    assert_eq!(next.restored.unwrap().cut.epoch, Epoch(1));
     publish(&mut next.log, 3);
-    assert_eq!(claim(&store, 4).restored.unwrap().manifest.cut.epoch, Epoch(3));
+    assert_eq!(claim(&store, 4).restored.unwrap().cut.epoch, Epoch(3));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn only_a_checkpoint_can_be_chosen() {
         assert!(error.message().contains("checkpoints list"), "{error}");
     }
     let newest = try_claim(&store, 2, RestoreFrom::Slot { slot: 2, accept_repeats: false }).unwrap();
-    assert_eq!(newest.restored.unwrap().slot, 2);
+    assert_eq!(newest.restored.unwrap().cut.epoch, Epoch(1));
 }
 
 #[test]

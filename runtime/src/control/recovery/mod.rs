@@ -55,8 +55,8 @@ pub(crate) struct RestoredSource {
 /// What a worker reads for one operator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WorkerRestore {
-    /// Parts in the order in which they are read, each with the groups to take from it.
-    pub(crate) parts: Vec<(StatePart, Range<u32>)>,
+    /// The parts that hold groups of its own, and perhaps others, in the order in which they are read.
+    pub(crate) parts: Vec<StatePart>,
     /// The watermark to start with: the lowest among those who kept these groups.
     pub(crate) watermark: Timestamp,
 }
@@ -162,21 +162,16 @@ fn by_participant(committables: &[Committable]) -> BTreeMap<String, Vec<Committa
     sorted
 }
 
-/// Gives each worker the parts, or the pieces of them, that hold its key groups.
+/// Gives each worker the parts that hold key groups of its own.
 fn share_out(operator: &OperatorCut, workers_then: usize, workers: usize) -> Vec<WorkerRestore> {
     (0..workers)
         .map(|worker| {
             let mine = groups_of_worker(worker, workers);
-            let parts = operator
-                .parts
-                .iter()
-                .map(|part| (part.clone(), overlap(&part.groups, &mine)))
-                .filter(|(_, groups)| !groups.is_empty())
-                .collect();
+            let parts = operator.parts.iter().filter(|part| overlap(&part.groups, &mine)).cloned().collect();
             // A watermark promises that nothing earlier comes. Among workers that promised different
             // things only the weakest promise holds for all; a later one would call good records late.
             let watermark = (0..workers_then)
-                .filter(|then| !overlap(&groups_of_worker(*then, workers_then), &mine).is_empty())
+                .filter(|then| overlap(&groups_of_worker(*then, workers_then), &mine))
                 .map(|then| operator.watermarks.get(then).copied().unwrap_or_default())
                 .min()
                 .unwrap_or_default();
@@ -185,6 +180,6 @@ fn share_out(operator: &OperatorCut, workers_then: usize, workers: usize) -> Vec
         .collect()
 }
 
-fn overlap(left: &Range<u32>, right: &Range<u32>) -> Range<u32> {
-    left.start.max(right.start)..left.end.min(right.end)
+fn overlap(left: &Range<u32>, right: &Range<u32>) -> bool {
+    left.start.max(right.start) < left.end.min(right.end)
 }

@@ -254,7 +254,8 @@ fn the_log_finds_out_what_became_of_an_interrupted_write() {
         *store.crash.lock().unwrap() = Some(crash);
         let published = claimed.log.publish(cut(Epoch(1)), 0).unwrap();
         assert!(matches!(published, Publication::Published(_)), "{crash:?}");
-        assert_eq!(claim(&store, 2).unwrap().restored.unwrap().slot, 2);
+        assert_eq!(claim(&store, 2).unwrap().restored.unwrap().cut.epoch, Epoch(1));
+        assert_eq!(store.list().unwrap(), [1, 2, 3], "published once, in slot 2");
     }
 }
 

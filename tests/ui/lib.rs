@@ -1,0 +1,1 @@
+//! Nothing: the tests are in `main.rs`, their cases in `fail/` and `pass/`.
