@@ -9,6 +9,7 @@ use staunch_tests::sink::Probe;
 use staunch_tests::tap::Tap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// Runs it in two halves with a checkpoint between them, so that a restart has something to go on from.
 #[track_caller]
@@ -42,6 +43,23 @@ fn a_panic_in_an_operator_is_cured_by_a_restart() {
     job_test(|| {
         cured(Step::Record, &[700], Act::Panic, 1);
         cured(Step::Record, &[1_600, 1_700, 2_500], Act::Panic, 3);
+    });
+}
+
+#[test]
+fn failures_amid_the_flow_lose_and_repeat_nothing() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        // Never a pause: barriers always fall between records that are on their way. One worker, so that
+        // the channels hold far less than there is to read.
+        let faults =
+            [20_000, 50_000, 90_000].iter().fold(Faults::default(), |it, at| it.at(Step::Record, *at, Act::Panic));
+        let t = Tallying::opened(make_items(100_000, 60, 3), faults);
+        let mut settings = settings(dir.path(), 1);
+        settings.checkpoint.interval = Duration::from_millis(2);
+        assert_eq!(t.job_with(settings).run().unwrap().outcome, Outcome::Ended);
+        assert!(t.output.output().committed_by_epoch().len() > 3, "too few checkpoints to tell");
+        t.assert_exact();
     });
 }
 

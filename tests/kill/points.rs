@@ -6,7 +6,7 @@ use staunch_tests::process::{End, Folder, Job, tail};
 use staunch_tests::texts::Random;
 
 /// Enough for two lives that end after a few checkpoints, and the rest of a third.
-const BYTES: u64 = 3_000_000;
+const BYTES: u64 = 2_000_000;
 const INTERVAL_MS: u64 = 10;
 
 /// Steps that a process comes by once, at its start.
