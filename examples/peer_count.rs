@@ -55,7 +55,7 @@ fn totals(config: &Config) -> KafkaSink<Json<Total>> {
         .key(|total: &Total| total.word.as_bytes())
         .exactly_once()
         .set("compression.type", "lz4")
-        .set("linger.ms", &linger_ms.to_string())
+        .set("linger.ms", linger_ms.to_string())
         .set("batch.size", "1000000")
         .set("batch.num.messages", "100000")
         .set("queue.buffering.max.kbytes", "1048576")
