@@ -6,6 +6,7 @@ mod dead;
 mod fate;
 mod kills;
 mod measure;
+mod peer;
 mod sink;
 mod source;
 mod support;
