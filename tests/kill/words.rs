@@ -11,7 +11,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_killed_word_count");
 
 /// A text, and what is in it.
 pub struct Text {
-    path: PathBuf,
+    pub path: PathBuf,
     counts: HashMap<String, u64>,
 }
 
@@ -26,27 +26,42 @@ impl Text {
     pub fn job(&self, root: PathBuf, interval_ms: u64) -> Job {
         Job::new(PROGRAM, root, interval_ms).unwrap().set("input", self.path.to_str().unwrap())
     }
+
+    /// Every word has come as far as it is in the text, and there are no others.
+    #[track_caller]
+    pub fn assert_counted(&self, counts: &HashMap<String, u64>) {
+        for (word, want) in &self.counts {
+            assert_eq!(counts.get(word), Some(want), "`{word}`");
+        }
+        assert_eq!(counts.len(), self.counts.len());
+    }
 }
 
 /// How far each word has come in the output, which has to be one by one.
 #[track_caller]
 pub fn read_counts(job: &Job) -> HashMap<String, u64> {
-    let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut counts = HashMap::new();
     for (number, line) in committed_lines(job.output()).unwrap().enumerate() {
-        let line = line.unwrap();
-        let (word, count) = parse(&line).unwrap_or_else(|| panic!("line {number} is `{line}`"));
-        match counts.get_mut(word) {
-            Some(before) => {
-                *before += 1;
-                assert_eq!(*before, count, "line {number}: `{word}` goes from {} to {count}", *before - 1);
-            }
-            None => {
-                assert_eq!(count, 1, "line {number}: the first of `{word}`");
-                counts.insert(word.to_owned(), 1);
-            }
-        }
+        step(&mut counts, number, &line.unwrap());
     }
     counts
+}
+
+/// The next line of an output; the word that it is about.
+#[track_caller]
+pub fn step<'a>(counts: &mut HashMap<String, u64>, number: usize, line: &'a str) -> &'a str {
+    let (word, count) = parse(line).unwrap_or_else(|| panic!("line {number} is `{line}`"));
+    match counts.get_mut(word) {
+        Some(before) => {
+            *before += 1;
+            assert_eq!(*before, count, "line {number}: `{word}` goes from {} to {count}", *before - 1);
+        }
+        None => {
+            assert_eq!(count, 1, "line {number}: the first of `{word}`");
+            counts.insert(word.to_owned(), 1);
+        }
+    }
+    word
 }
 
 /// `{"word":"w12","count":3}`, without a parser: there are millions of them.
@@ -58,11 +73,7 @@ fn parse(line: &str) -> Option<(&str, u64)> {
 /// The output is, word by word, 1, 2, … up to how often it is in the text.
 #[track_caller]
 pub fn assert_exact(job: &Job, text: &Text) {
-    let counts = read_counts(job);
-    for (word, want) in &text.counts {
-        assert_eq!(counts.get(word), Some(want), "`{word}`");
-    }
-    assert_eq!(counts.len(), text.counts.len());
+    text.assert_counted(&read_counts(job));
 }
 
 struct Scale {
