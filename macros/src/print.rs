@@ -14,11 +14,6 @@ pub fn spell(tokens: &impl ToTokens) -> String {
     text.trim().trim_start_matches("type X = ").trim_end_matches(';').to_owned()
 }
 
-/// The expansion, formatted; as it is if it does not parse.
-pub fn formatted(expansion: &TokenStream) -> String {
-    syn::parse2(expansion.clone()).map_or_else(|_| expansion.to_string(), |file| prettyplease::unparse(&file))
-}
-
 /// The expansion as people read it: without the user's own item, which comes out as it went in, without
 /// lint attributes, and with paths cut to their last name.
 pub fn readable(expansion: &TokenStream) -> String {

@@ -1,8 +1,12 @@
 //! What is generated, as text.
 
 use crate::entry;
-use crate::print::formatted;
 use quote::quote;
+
+/// The expansion, formatted; as it is if it does not parse.
+fn formatted(expansion: &proc_macro2::TokenStream) -> String {
+    syn::parse2(expansion.clone()).map_or_else(|_| expansion.to_string(), |file| prettyplease::unparse(&file))
+}
 
 fn expansion() -> proc_macro2::TokenStream {
     entry::operator(
