@@ -5,6 +5,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,7 +43,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.errors.report(format_args!("{error}: {reason}"));
+        // A consumer that is closed gives what is left in its queue to here: an end of a partition is no error.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.errors.report(format_args!("{error}: {reason}"));
+        }
     }
 }
 
