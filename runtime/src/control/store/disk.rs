@@ -104,10 +104,11 @@ impl Drop for TempFile {
     }
 }
 
-/// Removes a file, if it exists, durably.
+/// Removes a file, if it exists. Not durably: an old checkpoint that comes back after a power loss does no
+/// harm, is deleted again by the next retention, and the fsync would delay the next checkpoint.
 pub(super) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => sync_folder(parent_of(path)),
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed("delete", path, error)),
     }
