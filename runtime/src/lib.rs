@@ -118,6 +118,7 @@ pub use api::context::Context;
 pub use api::key::Key;
 pub use api::metadata::{Metadata, Origin};
 pub use api::output::{Failed, Output};
+pub use api::source::EventTime;
 pub use api::state::State;
 pub use cli::main;
 #[cfg(feature = "kafka")]

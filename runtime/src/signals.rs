@@ -1,8 +1,10 @@
 //! Signals: the first SIGTERM or Ctrl-C suspends the job, a second one ends the process.
 
+use crate::clock::{Clock, SteadyClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::StopHandle;
 use std::io;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,6 +27,10 @@ pub(crate) fn stop_on_signals(stop: StopHandle, say: impl Fn(&str) + Send + 'sta
     crate::threads::spawn("signals".to_owned(), move || wait(&runtime, signals, &stop, &say)).map_err(refused)?;
     Ok(())
 }
+
+/// Signals within this time are one request: tools such as `timeout` send theirs to the process and to its
+/// group.
+const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 struct Signals {
     interrupt: Signal,
@@ -60,7 +66,14 @@ fn wait(runtime: &Runtime, mut signals: Signals, stop: &StopHandle, say: &dyn Fn
         let Some(first) = signals.next().await else { return };
         say(&format!("{}: taking a last checkpoint, then leaving; once more to leave at once", first.name()));
         stop.suspend();
-        let Some(second) = signals.next().await else { return };
+        let clock = SteadyClock::start();
+        let meant = clock.now() + ONE_REQUEST;
+        let second = loop {
+            let Some(again) = signals.next().await else { return };
+            if clock.now() > meant {
+                break again;
+            }
+        };
         say(&format!("{}: leaving at once; what was not committed will be read again", second.name()));
         std::process::exit(second.exit_code());
     });

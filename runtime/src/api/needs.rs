@@ -71,7 +71,7 @@ impl Opener<'_> {
     pub fn config<C: Send + Sync + 'static>(&mut self) -> Result<Arc<C>> {
         (self.config)(TypeId::of::<C>()).and_then(|part| part.downcast().ok()).ok_or_else(|| {
             let (operator, name) = (self.operator, type_name::<C>());
-            Error::new(ErrorKind::Graph, format!("operator `{operator}` wants the configuration `{name}`, which the pipeline does not provide; add `flow.provide(|config| &config.…)`"))
+            Error::new(ErrorKind::Graph, format!("operator `{operator}` wants the configuration `{name}`, which nobody provides; add `flow.provide(|config| config.….clone())` to the pipeline, or `.provide(…)` to the harness"))
         })
     }
 
@@ -83,7 +83,7 @@ impl Opener<'_> {
         let name = type_name::<R>();
         let operator = self.operator;
         let make = (self.resource)(TypeId::of::<R>()).ok_or_else(|| {
-            Error::new(ErrorKind::Graph, format!("operator `{operator}` wants the resource `{name}`, which the pipeline does not make; add `flow.resource(|config, worker| Ok(…))`"))
+            Error::new(ErrorKind::Graph, format!("operator `{operator}` wants the resource `{name}`, which nobody makes; add `flow.resource(|config, worker| Ok(…))` to the pipeline, or `.resource(…)` to the harness"))
         })?;
         let made =
             make(self.worker).map_err(|error| error.at(format_args!("resource `{name}` of operator `{operator}`")))?;

@@ -36,6 +36,11 @@ impl Place {
         matches!(self, Self::Path(path) if path.is_dir())
     }
 
+    /// Whether there is one file only, and a checkpoint calls it otherwise.
+    pub(super) fn is_another_file(&self, name: &str) -> bool {
+        matches!(self, Self::Path(path) if path.is_file() && path.file_name().is_some_and(|own| own != name))
+    }
+
     /// The path of the file that a checkpoint calls `name`.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         match self {

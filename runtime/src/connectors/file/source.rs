@@ -28,8 +28,8 @@ pub enum OnChangedFile {
 /// subdirectories are left out. Files are expected to grow only at their end.
 ///
 /// Bounded, unless [followed](FileSource::follow): it reads what is there at the job's first start,
-/// also after restarts, then ends. A last line without newline counts. Files of more than
-/// [64 MiB](FileSource::chunk_bytes) are read in chunks, by several workers.
+/// also after restarts, then ends. A last line without newline counts. A file is read by one worker, in
+/// its order, unless it may be read in [chunks](FileSource::chunk_bytes).
 pub struct FileSource<F: Format> {
     pub(super) settings: Settings,
     event_time: Option<EventTime<F::Record>>,
@@ -85,7 +85,7 @@ impl<F: Format> FileSource<F> {
             place,
             extension: None,
             follow: false,
-            chunk_bytes: 64 << 20,
+            chunk_bytes: u64::MAX,
             line_bytes_max: 16 << 20,
             look_every: Duration::from_millis(100),
             on_bad_record: OnBadRecord::Stop,
@@ -131,8 +131,9 @@ impl<F: Format> FileSource<F> {
         self
     }
 
-    /// Reads larger files in chunks of about this size, each a split of its own, if they are not
-    /// followed. The order of records is kept within a chunk only; `u64::MAX` keeps files whole.
+    /// Reads larger files in chunks of about this size, each a split of its own, by several workers at
+    /// once, if they are not followed. By default files are kept whole: the order of records is kept
+    /// within a chunk only, so results that depend on it change with chunks.
     #[must_use]
     pub fn chunk_bytes(mut self, bytes: u64) -> Self {
         self.settings.chunk_bytes = bytes;
@@ -200,6 +201,15 @@ impl<F: Format> FileSource<F> {
                 "the checkpoint is of a bounded read of {}, which cannot be followed from there: its last line may \
                  have been read without its end; start without the checkpoint",
                 at.split
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        if self.settings.place.is_another_file(&position.file) {
+            let message = format!(
+                "the checkpoint is of reading {}, and the source is now given {}; give it the same file again, or the job \
+                 another checkpoint folder",
+                position.file,
+                self.settings.place.describe()
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
