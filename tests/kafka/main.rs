@@ -5,7 +5,6 @@ mod conformance;
 mod dead;
 mod fate;
 mod kills;
-mod measure;
 mod peer;
 mod sink;
 mod source;
