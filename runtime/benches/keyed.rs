@@ -15,9 +15,9 @@ use staunch::__private::{
     Collectors, Context, Handler, Needs, Opener, Operator, OperatorWiring, Parts, Result, Schema, SinkFn, SourceFn,
     State, Timers,
 };
-use staunch::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
+use staunch::api::sink::{Sink, SinkContext, SinkWriter, WriterContext};
 use staunch::api::source::{Polled, ReaderContext, Source, SourceReader, SplitPosition};
-use staunch::control::permit::CommitPermit;
+use staunch::memory::NothingToCommit;
 use staunch::{BATCH_RECORDS, Batch, Epoch, Flow, JobBuilder, Pipeline, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,33 +161,16 @@ struct Fold(Arc<AtomicU64>);
 
 impl Sink for Fold {
     type Record = Out;
-    type Participant = Nothing;
+    type Participant = NothingToCommit;
     type Writer = Folding;
     fn describe(&self) -> String {
         "checksum".into()
     }
-    fn open(&self, _context: &SinkContext<'_>) -> Result<Nothing> {
-        Ok(Nothing)
+    fn open(&self, _context: &SinkContext<'_>) -> Result<NothingToCommit> {
+        Ok(NothingToCommit)
     }
-    fn writer(&self, _participant: &mut Nothing, _context: &WriterContext<'_>) -> Result<Folding> {
+    fn writer(&self, _participant: &mut NothingToCommit, _context: &WriterContext<'_>) -> Result<Folding> {
         Ok(Folding(self.0.clone()))
-    }
-}
-
-struct Nothing;
-
-impl TwoPhaseCommit for Nothing {
-    fn recover(&mut self, _published: &[Committable], _permit: &CommitPermit) -> Result<()> {
-        Ok(())
-    }
-    fn prepare(&mut self, _epoch: Epoch, _shares: Vec<Share>) -> Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-    fn commit(&mut self, _committable: &Committable, _permit: &CommitPermit) -> Result<()> {
-        Ok(())
-    }
-    fn abort(&mut self, _committable: &Committable) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// Tells the processing time.
 pub(crate) trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+
+    /// The same as milliseconds since 1970, for what counts in them.
+    fn now_ms(&self) -> u64 {
+        self.now().as_millis().unsigned_abs()
+    }
 }
 
 /// The system's clock.

@@ -362,11 +362,6 @@ where
     fn control(&mut self) -> Result<bool> {
         while let Some(&control) = self.pending.front() {
             match control {
-                // After a restore the sources start lower than where the operator was.
-                Control::Watermark(watermark) if watermark < self.core.watermark => {
-                    self.pending.pop_front();
-                    continue;
-                }
                 Control::Watermark(watermark) if !self.core.advance(watermark)? => return Ok(false),
                 Control::Barrier(barrier) if self.keyed => {
                     self.core.begin_snapshot();

@@ -146,8 +146,7 @@ impl Runner {
         let info = format!("process {}", std::process::id());
         let attempt = crate::random::uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
-        let request =
-            ClaimRequest { attempt, info, restore, now_ms: SystemClock.now().as_millis().unsigned_abs(), follows };
+        let request = ClaimRequest { attempt, info, restore, now_ms: SystemClock.now_ms(), follows };
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
@@ -275,7 +274,7 @@ impl Runner {
     }
 
     fn now_ms(&self) -> u64 {
-        self.told.clock.now().as_millis().unsigned_abs()
+        self.told.clock.now_ms()
     }
 
     /// Hands on events and effects until the attempt is over.

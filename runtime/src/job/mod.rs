@@ -203,7 +203,7 @@ impl Runner {
                 Err(error) => error,
             };
             self.told.failed += 1;
-            let now_ms = self.told.clock.now().as_millis().unsigned_abs();
+            let now_ms = self.told.clock.now_ms();
             let after_ms = match policy.decide(error.kind(), now_ms) {
                 RestartDecision::Restart { after_ms } => after_ms,
                 RestartDecision::Stop(StopReason::Permanent) => return Err(error),

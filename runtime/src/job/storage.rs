@@ -95,7 +95,7 @@ impl Writer {
                 Task::State(task) => self.store(&task),
                 Task::Publish(cut) => {
                     let epoch = cut.epoch;
-                    let now_ms = SystemClock.now().as_millis().unsigned_abs();
+                    let now_ms = SystemClock.now_ms();
                     crash_point("before-publish");
                     let result = self.log.publish(cut, now_ms);
                     crash_point("after-publish");
