@@ -6,4 +6,4 @@ mod operator;
 pub mod permit;
 
 pub use crate::crash::CRASH_POINTS;
-pub use operator::{OperatorHarness, Snapshot};
+pub use operator::{Emitted, OperatorHarness, Snapshot};
