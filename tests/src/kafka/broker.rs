@@ -35,6 +35,12 @@ impl Broker {
     /// # Panics
     /// Without Java or Maven, naming what to install; and if it does not come up.
     pub fn start() -> Self {
+        Self::make(|_, _| Vec::new(), &[])
+    }
+
+    /// The same with further properties, made of the ports of listener and controller, and with further
+    /// arguments when the storage is formatted. Of two lines with the same key, Java takes the last.
+    pub(super) fn make(extra: impl FnOnce(u16, u16) -> Vec<(String, String)>, format_with: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
@@ -43,9 +49,13 @@ impl Broker {
         let directory = cache().join(format!("broker-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("the target directory can be written");
         let (port, controller) = (free_port(), free_port());
-        fs::write(directory.join("server.properties"), properties(&directory, port, controller)).expect("properties");
-        let format =
-            java(&["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"]);
+        let mut properties = properties(&directory, port, controller);
+        properties.extend(extra(port, controller).iter().map(|(key, value)| format!("{key}={value}\n")));
+        fs::write(directory.join("server.properties"), properties).expect("the target directory can be written");
+        let mut format =
+            vec!["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"];
+        format.extend(format_with);
+        let format = java(&format);
         let formatted =
             Command::new(&format[0]).args(&format[1..]).current_dir(&directory).output().expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
@@ -120,7 +130,7 @@ fn remove_leftovers() {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     listener.local_addr().expect("bound").port()
 }

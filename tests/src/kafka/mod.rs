@@ -8,9 +8,11 @@
 
 mod broker;
 mod client;
+mod secure;
 
 pub use broker::Broker;
 pub use client::{Client, Record, Transaction};
+pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};
 
 use std::io::Write;
 use std::sync::{Once, OnceLock};
@@ -33,6 +35,12 @@ pub fn shared() -> Option<Client> {
         }
     });
     Some(Client::new(brokers))
+}
+
+/// The broker with TLS, SASL and an authorizer that all tests of this binary share; `None` as for [`own`].
+pub fn secure() -> Option<&'static SecureBroker> {
+    static SECURE: OnceLock<SecureBroker> = OnceLock::new();
+    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| SECURE.get_or_init(SecureBroker::start))
 }
 
 /// A broker of one's own, to kill; `None` if tests with Kafka are to be skipped or run elsewhere.
