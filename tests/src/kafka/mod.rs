@@ -8,9 +8,11 @@
 
 mod broker;
 mod client;
+mod session;
 
 pub use broker::Broker;
 pub use client::{Client, Record, Transaction};
+pub use session::Session;
 
 use std::io::Write;
 use std::sync::{Once, OnceLock};
@@ -37,7 +39,12 @@ pub fn shared() -> Option<Client> {
 
 /// A broker of one's own, to kill; `None` if tests with Kafka are to be skipped or run elsewhere.
 pub fn own() -> Option<Broker> {
-    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(Broker::start)
+    own_with(&[])
+}
+
+/// A broker of one's own with these properties besides the fixture's; `None` as for [`own`].
+pub fn own_with(properties: &[(&str, &str)]) -> Option<Broker> {
+    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| Broker::with(properties))
 }
 
 fn skipped() -> bool {
