@@ -3,7 +3,7 @@
 use super::Event;
 use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Recovery};
 use crate::crash::crash_point;
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
@@ -67,11 +67,10 @@ impl Opened {
     }
 
     /// Settles what earlier attempts published, oldest first.
-    pub fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+    pub fn recover(&mut self, recovery: &mut Recovery<'_>) -> Result<()> {
         for (name, (participant, _)) in &mut self.participants {
-            let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
-            mine.sort_by_key(|committable| committable.epoch);
-            let recovered = guarded(|| participant.recover(&mine, permit));
+            let published = recovery.published(name);
+            let recovered = guarded(|| participant.recover(published, recovery));
             recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
         Ok(())

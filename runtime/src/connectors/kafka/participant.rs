@@ -13,7 +13,7 @@ use super::wire::{Cluster, Described};
 use super::writer::{self, KafkaWriter, KeyOf, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use rdkafka::ClientConfig;
@@ -281,8 +281,8 @@ fn prove_ours(cluster: &mut Cluster, committable: &KafkaCommittable, described: 
 }
 
 impl TwoPhaseCommit for KafkaParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        let listed = recover::recover(self, published, permit)?;
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        let listed = recover::recover(self, &published)?;
         let plan =
             Plan { config: self.options.producer()?, prefix: self.options.exactly_once.then(|| self.prefix.clone()) };
         self.pool = Some(Pool::start(plan, self.waiters.clone(), listed)?);
