@@ -149,5 +149,5 @@ fn a_listener_of_another_protocol_is_recognised() {
     let Some(secure) = secure() else { return };
     let admin = secure.broker().client();
     says(&refused(&admin, &secure.ssl(), &Options::new()), &["TLS", "security.protocol"]);
-    says(&refused(&admin, &secure.broker().address(), &login("SASL_PLAINTEXT", "PLAIN")), &["security.protocol"]);
+    says(&refused(&admin, secure.broker().address(), &login("SASL_PLAINTEXT", "PLAIN")), &["security.protocol"]);
 }
