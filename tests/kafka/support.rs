@@ -7,13 +7,15 @@ use staunch::connectors::format::{Format, Text};
 use staunch::connectors::kafka::{
     KafkaCommittable, KafkaParticipant, KafkaReader, KafkaSink, KafkaSource, KafkaWriter,
 };
-use staunch::testing::permit::permit;
+use staunch::testing::permit::{permit, recover};
 use staunch::{Epoch, Result, Timestamp};
 use staunch_tests::kafka::Client;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 pub const WITHIN: Duration = Duration::from_secs(60);
+/// What sinks are told of the time that an epoch takes; transactions of a second are long enough then.
+pub const EPOCH_WITHIN: Duration = Duration::from_millis(500);
 
 /// The shared cluster, or an early return from the test.
 macro_rules! kafka {
@@ -143,9 +145,18 @@ impl Job {
         let name = sinks[0].participant("sink-0");
         assert!(sinks.iter().all(|sink| sink.participant("other") == name));
         let next = epoch.next();
-        let context = SinkContext { participant: &name, job: "tests", lineage, attempt: 1, epoch: next, workers };
+        let context = SinkContext {
+            participant: &name,
+            job: "tests",
+            lineage,
+            attempt: 1,
+            epoch: next,
+            workers,
+            epoch_interval: EPOCH_WITHIN,
+            epoch_within: EPOCH_WITHIN,
+        };
         let mut participant = sinks[0].open(&context)?;
-        participant.recover(published, &permit(epoch))?;
+        recover(&mut participant, epoch, published)?;
         let mut writers = Vec::new();
         for (number, sink) in sinks.iter().enumerate() {
             for worker in 0..workers {

@@ -86,12 +86,15 @@ impl Runner {
             attempt: start.claimed.log.attempt(),
             epoch,
             workers: self.settings.workers,
+            epoch_interval: self.settings.checkpoint.interval,
+            epoch_within: self.settings.checkpoint.interval + self.settings.checkpoint.timeout,
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
-        let listed =
-            start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
         crash_point("before-recover");
-        participants.recover(&listed, &start.claimed.permit)?;
+        let Claimed { log, restored, permit, .. } = start.claimed;
+        let (mut log, restored) = (log, restored.map(|manifest| manifest.cut));
+        let accept_data_loss = self.settings.checkpoint.accept_data_loss;
+        participants.recover(&mut log.recovery(restored, permit, accept_data_loss, || SystemClock.now_ms()))?;
         crash_point("recovered");
         if start.finished {
             tracing::info!(
@@ -106,7 +109,7 @@ impl Runner {
         let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let storage = Storage::start(start.claimed.log, &start.topology, self.settings.checkpoint.retain, &events)?;
+        let storage = Storage::start(log, &start.topology, self.settings.checkpoint.retain, &events)?;
         let participants = participants.start(&events)?;
         let workers = Workers::spawn(plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };

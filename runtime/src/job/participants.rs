@@ -3,7 +3,7 @@
 use super::Event;
 use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Recovery};
 use crate::crash::crash_point;
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What is the same for all participants of an attempt.
 pub(super) struct Attempt<'a> {
@@ -25,6 +26,8 @@ pub(super) struct Attempt<'a> {
     pub attempt: u64,
     pub epoch: Epoch,
     pub workers: usize,
+    pub epoch_interval: Duration,
+    pub epoch_within: Duration,
 }
 
 /// The participants that are open, by name, with the sinks that belong to each.
@@ -52,6 +55,8 @@ impl Opened {
                 attempt: attempt.attempt,
                 epoch: attempt.epoch,
                 workers: attempt.workers,
+                epoch_interval: attempt.epoch_interval,
+                epoch_within: attempt.epoch_within,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
             let opened = guarded(|| sink.open_participant(&context));
@@ -62,11 +67,10 @@ impl Opened {
     }
 
     /// Settles what earlier attempts published, oldest first.
-    pub fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+    pub fn recover(&mut self, recovery: &mut Recovery<'_>) -> Result<()> {
         for (name, (participant, _)) in &mut self.participants {
-            let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
-            mine.sort_by_key(|committable| committable.epoch);
-            let recovered = guarded(|| participant.recover(&mine, permit));
+            let published = recovery.published(name);
+            let recovered = guarded(|| participant.recover(published, recovery));
             recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
         Ok(())
