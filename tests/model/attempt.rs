@@ -78,7 +78,9 @@ pub enum Step {
     Publish(Delivery),
     Resolve,
     /// With a clean answer, or with one that was lost while the request is delivered once more.
-    Commit { clean: bool },
+    Commit {
+        clean: bool,
+    },
     CommitOutstanding(usize),
 }
 

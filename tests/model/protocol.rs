@@ -2,8 +2,8 @@
 
 use crate::attempt::{Attempt, Phase, Step};
 use crate::cluster::records_of;
-use crate::world::World;
 use crate::forget::NEW;
+use crate::world::World;
 use crate::{CHECKPOINTS, Faults, Guards, SINKS};
 use stateright::{Model, Property};
 
