@@ -1,4 +1,4 @@
-//! Tools for tests: of a user's operators, and of sinks that others write.
+#![doc = include_str!("testing.md")]
 
 pub mod conformance;
 mod operator;
