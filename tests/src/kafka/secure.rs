@@ -7,6 +7,7 @@
 //! | `SASL_SSL`, `SASL_PLAINTEXT` | PLAIN, SCRAM or OAUTHBEARER |
 //! | `EXPIRED` | nothing, but its certificate expired long ago |
 
+use super::acl::{self, Operation, Resource};
 use super::broker::{Broker, free_port};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -76,6 +77,11 @@ impl SecureBroker {
 
     pub fn expired(&self) -> String {
         format!("localhost:{}", self.ports.expired)
+    }
+
+    /// Allows a user something.
+    pub fn allow(&self, principal: &str, resource: Resource<'_>, operation: Operation) {
+        acl::allow(self.broker.address(), principal, resource, operation);
     }
 
     /// `ca.pem`, `other-ca.pem`, `client.pem`, `client.key`.

@@ -145,10 +145,13 @@ impl KafkaParticipant {
             .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {topic:?} contains a NUL")))?;
         let pool = self.pool()?;
         if !self.writers.iter().any(|writer| writer.topic == topic) {
+            // Before librdkafka is asked, which of a missing right only says that one is missing.
+            if let Some(cluster) = &mut self.cluster {
+                checks::topic(cluster, topic)?;
+            }
             pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
         }
         if let (Some(cluster), false) = (&mut self.cluster, self.topic_ids.contains_key(topic)) {
-            checks::topic(cluster, topic)?;
             let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
             self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
         }

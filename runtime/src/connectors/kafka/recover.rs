@@ -89,7 +89,7 @@ pub(super) fn settle(participant: &mut KafkaParticipant, ours: &KafkaCommittable
 }
 
 /// The coordinator first; where it does not know any more, the logs.
-fn ask(cluster: &mut Cluster, ours: &KafkaCommittable) -> Result<Fate> {
+pub(super) fn ask(cluster: &mut Cluster, ours: &KafkaCommittable) -> Result<Fate> {
     let deadline = Instant::now() + DECIDED_WITHIN;
     loop {
         let described = cluster.describe(&ours.transactional_id, ANSWER_WITHIN)?;

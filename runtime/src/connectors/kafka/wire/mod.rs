@@ -8,6 +8,7 @@
 mod batch;
 mod connection;
 mod frame;
+mod inspect;
 mod network;
 mod refusal;
 mod shape;
@@ -16,6 +17,7 @@ mod transactions;
 
 pub use batch::BatchHeader;
 pub use frame::read_answer;
+pub use inspect::TransactionFacts;
 pub use network::Peek;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 pub use transactions::{Described, Producer};
@@ -117,6 +119,15 @@ impl Cluster {
         self.runtime.block_on(self.network.list(prefix, Instant::now() + within))
     }
 
+    /// The transactions that are open under ids that start so, of all brokers, as their coordinators describe
+    /// them. Those that we may not describe are left out by the brokers.
+    ///
+    /// # Errors
+    /// `Sink` when a broker does not answer in time.
+    pub fn open_transactions(&mut self, prefix: &str, within: Duration) -> Result<Vec<TransactionFacts>> {
+        self.runtime.block_on(self.network.open_transactions(prefix, Instant::now() + within))
+    }
+
     /// Aborts whatever this id has open, and locks out whoever was using it.
     ///
     /// # Errors
@@ -141,3 +152,6 @@ impl Cluster {
         self.runtime.block_on(self.network.peek(topic, partition, offset, committed, Instant::now() + within))
     }
 }
+
+#[cfg(test)]
+mod tests;
