@@ -149,6 +149,7 @@ impl Runner {
         let attempt = crate::random::uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
         let request = ClaimRequest { attempt, info, restore, now_ms: SystemClock.now_ms(), follows };
+        crash_point("before-claim");
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
