@@ -152,6 +152,7 @@ impl Job {
             attempt: 1,
             epoch: next,
             workers,
+            epoch_interval: EPOCH_WITHIN,
             epoch_within: EPOCH_WITHIN,
         };
         let mut participant = sinks[0].open(&context)?;

@@ -72,6 +72,8 @@ pub struct SinkContext<'a> {
     pub epoch: Epoch,
     /// How many writers each sink of this participant will have.
     pub workers: usize,
+    /// The time from the first record of an epoch to its barrier: the checkpoint interval.
+    pub epoch_interval: Duration,
     /// The longest time from the first record of an epoch until its checkpoint is complete or has failed:
     /// the checkpoint interval and the checkpoint's own timeout.
     pub epoch_within: Duration,

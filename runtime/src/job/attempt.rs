@@ -86,6 +86,7 @@ impl Runner {
             attempt: start.claimed.log.attempt(),
             epoch,
             workers: self.settings.workers,
+            epoch_interval: self.settings.checkpoint.interval,
             epoch_within: self.settings.checkpoint.interval + self.settings.checkpoint.timeout,
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;

@@ -26,6 +26,7 @@ pub(super) struct Attempt<'a> {
     pub attempt: u64,
     pub epoch: Epoch,
     pub workers: usize,
+    pub epoch_interval: Duration,
     pub epoch_within: Duration,
 }
 
@@ -54,6 +55,7 @@ impl Opened {
                 attempt: attempt.attempt,
                 epoch: attempt.epoch,
                 workers: attempt.workers,
+                epoch_interval: attempt.epoch_interval,
                 epoch_within: attempt.epoch_within,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;

@@ -73,6 +73,7 @@ fn context(lineage: &str, attempt: u64) -> SinkContext<'_> {
         attempt,
         epoch: Epoch(1),
         workers: 1,
+        epoch_interval: Duration::from_secs(1),
         epoch_within: Duration::from_secs(60),
     }
 }
