@@ -85,8 +85,14 @@ impl Wanted {
 /// If the variable is set and names no place: then nobody wants the job to run as if it were not.
 #[inline]
 pub(crate) fn crash_point(name: &'static str) {
-    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
     debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
+    if wanted().is_some_and(|wanted| wanted.is_now(name)) {
+        die();
+    }
+}
+
+fn wanted() -> Option<&'static Wanted> {
+    static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var(VARIABLE).ok()?;
         Some(
@@ -94,9 +100,13 @@ pub(crate) fn crash_point(name: &'static str) {
                 .unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))),
         )
     });
-    if wanted.as_ref().is_some_and(|wanted| wanted.is_now(name)) {
-        die();
-    }
+    wanted.as_ref()
+}
+
+/// Whether the process is to die at this place, now or later: for a place that has to be made.
+#[cfg(feature = "kafka")]
+pub(crate) fn is_awaited(name: &str) -> bool {
+    wanted().is_some_and(|wanted| wanted.name == name)
 }
 
 /// As by `kill -9`: nothing is flushed, dropped or caught.

@@ -109,7 +109,9 @@ impl Runner {
         let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let storage = Storage::start(log, &start.topology, self.settings.checkpoint.retain, &events)?;
+        let checkpoint = &self.settings.checkpoint;
+        let checkpoints = checkpoint.tolerated_timeouts as usize + 1;
+        let storage = Storage::start(log, &start.topology, checkpoint.retain, checkpoints, &events)?;
         let participants = participants.start(&events)?;
         let workers = Workers::spawn(plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };
@@ -133,6 +135,7 @@ impl Runner {
             interval_ms: Some(whole_ms(checkpoint.interval)),
             pause_ms_min: whole_ms(checkpoint.min_pause),
             timeout_ms: whole_ms(checkpoint.timeout),
+            tolerated_timeouts: checkpoint.tolerated_timeouts,
         }
     }
 
@@ -375,6 +378,9 @@ impl Runner {
             Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Abandoned { epoch, late } => {
+                tracing::warn!(epoch = epoch.0, late, "a checkpoint is too late; the next one takes in what it has prepared");
+            }
             Effect::Abort { committable } => threads.participants.abort(committable),
             Effect::Settled(settled) => {
                 crash_point("settled");

@@ -1,7 +1,7 @@
 //! Asks for a transaction's fate: the coordinator first; where it does not know any more, the logs.
 
 use super::brokers::{Brokers, Isolation, Marker};
-use super::committable::{KafkaTransaction, PartitionRange};
+use super::committable::{KafkaCommittable, PartitionRange};
 use super::fate::{self, Fate};
 use crate::error::Result;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TELL_AFTER: Duration = Duration::from_secs(3);
 
 /// What became of a transaction; waits for what time may decide.
-pub(super) fn ask(brokers: &mut impl Brokers, ours: &KafkaTransaction) -> Result<Fate> {
+pub(super) fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> {
     let started = brokers.now();
     let mut tell_at = started + TELL_AFTER;
     loop {
@@ -38,7 +38,7 @@ pub(super) fn ask(brokers: &mut impl Brokers, ours: &KafkaTransaction) -> Result
 }
 
 /// What the logs of all partitions say, and whether a later look may say more.
-fn of_logs(brokers: &mut impl Brokers, ours: &KafkaTransaction) -> Result<(Fate, bool)> {
+fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate, bool)> {
     let (mut fates, mut may_change) = (Vec::new(), false);
     for range in &ours.partitions {
         if brokers.topic_id(&range.topic)?.as_ref() != Some(&range.topic_id) {
@@ -62,7 +62,7 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaTransaction) -> Result<(Fate,
     Ok((fate::agree(fates), may_change))
 }
 
-fn of_marker(brokers: &mut impl Brokers, ours: &KafkaTransaction, range: &PartitionRange) -> Result<(Fate, bool)> {
+fn of_marker(brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<(Fate, bool)> {
     let (topic, partition) = (&range.topic, range.partition);
     let first = brokers.peek(topic, partition, range.first, Isolation::Uncommitted)?;
     let log_start = brokers.log_start(topic, partition)?;

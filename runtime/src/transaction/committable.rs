@@ -1,26 +1,19 @@
 //! What a manifest keeps of prepared transactions: all that another process needs to commit them, or
 //! to tell whether they were committed.
 
+use super::brokers::Producer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use serde::{Deserialize, Serialize};
 
-/// What a participant prepared in one epoch, as JSON in the manifest: part of the checkpoint format.
+/// A prepared transaction, as JSON in the manifest: part of the checkpoint format. With several shards an
+/// epoch has several, and the manifest a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaCommittable {
-    /// The form of this text; 2.
+    /// The form of this text; 1.
     pub version: u32,
-    /// The id of the cluster that the transactions are in.
+    /// The id of the cluster that the transaction is in.
     pub cluster_id: String,
-    /// The checkpoint whose records they hold.
-    pub epoch: Epoch,
-    /// One, or as many as the sinks have shards.
-    pub transactions: Vec<KafkaTransaction>,
-}
-
-/// A prepared transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KafkaTransaction {
     /// `<job>/<lineage>/<n>`; of a replay, `<the id replayed>~r<revision>`.
     pub transactional_id: String,
     /// The producer id that wrote it.
@@ -32,6 +25,8 @@ pub struct KafkaTransaction {
     pub start_ms: i64,
     /// After how many milliseconds from its start the broker aborts it.
     pub timeout_ms: i32,
+    /// The checkpoint whose records it holds.
+    pub epoch: Epoch,
     /// How many records it holds.
     pub records: u64,
     /// Where they are.
@@ -69,48 +64,79 @@ pub struct WriterShare {
 }
 
 /// The form that this build writes.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 1;
 
 /// What stands between a transactional id and the revision of its replay.
 const REVISION: &str = "~r";
 
-impl KafkaCommittable {
-    pub(super) fn new(cluster_id: String, epoch: Epoch, transactions: Vec<KafkaTransaction>) -> Self {
-        Self { version: VERSION, cluster_id, epoch, transactions }
+/// What a participant prepared in one epoch: a transaction per shard that has records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Prepared {
+    One(KafkaCommittable),
+    Several(Vec<KafkaCommittable>),
+}
+
+impl Prepared {
+    pub fn of(mut transactions: Vec<KafkaCommittable>) -> Self {
+        if transactions.len() == 1 { Self::One(transactions.remove(0)) } else { Self::Several(transactions) }
     }
 
-    /// Reads a committable of a manifest.
-    ///
-    /// # Errors
-    /// `Checkpoint` if it is none, or of another form.
+    pub fn transactions(&self) -> &[KafkaCommittable] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
+    }
+
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Form {
-            version: u32,
-        }
-        let damaged = |error: serde_json::Error| {
-            let message = "the checkpoint's Kafka committable cannot be read: it is damaged or of another build";
-            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
-        };
-        let Form { version } = serde_json::from_slice(bytes).map_err(damaged)?;
-        if version != VERSION {
-            let message = format!(
-                "the checkpoint's Kafka committable has version {version}, this build reads {VERSION}: use the build \
-                 that wrote it"
-            );
-            return Err(Error::new(ErrorKind::Checkpoint, message));
-        }
-        serde_json::from_slice(bytes).map_err(damaged)
+        Ok(match bytes.first() {
+            Some(b'[') => {
+                let each: Vec<serde_json::Value> = serde_json::from_slice(bytes).map_err(damaged)?;
+                Self::Several(each.into_iter().map(KafkaCommittable::from_value).collect::<Result<_>>()?)
+            }
+            _ => Self::One(KafkaCommittable::from_bytes(bytes)?),
+        })
     }
 
-    /// As it stands in a manifest.
-    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers and texts are JSON")
     }
 }
 
-impl KafkaTransaction {
+fn damaged(error: serde_json::Error) -> Error {
+    let message = "the checkpoint's Kafka committable cannot be read: it is damaged or of another build";
+    Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+}
+
+impl KafkaCommittable {
+    /// Reads a committable of a manifest.
+    ///
+    /// # Errors
+    /// `Checkpoint` if it is none, or of a later form.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_value(serde_json::from_slice(bytes).map_err(damaged)?)
+    }
+
+    fn from_value(value: serde_json::Value) -> Result<Self> {
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version != u64::from(VERSION) => {
+                let message = format!(
+                    "the checkpoint's Kafka committable has version {version}, this build reads {VERSION}: use the \
+                     build that wrote it"
+                );
+                Err(Error::new(ErrorKind::Checkpoint, message))
+            }
+            _ => serde_json::from_value(value).map_err(damaged),
+        }
+    }
+
+    /// The producer session that wrote it.
+    #[must_use]
+    pub fn producer(&self) -> Producer {
+        Producer { id: self.producer_id, epoch: self.producer_epoch }
+    }
+
     /// The id of this transaction's replay: the same for everybody who replays it, so that each one's
     /// `InitProducerId` aborts what the one before left.
     #[must_use]
@@ -129,8 +155,9 @@ impl KafkaTransaction {
 
     /// Where its records are, for people.
     pub(super) fn places(&self) -> String {
-        let place =
-            |range: &PartitionRange| format!("{}/{} offsets {} to {}", range.topic, range.partition, range.first, range.last);
+        let place = |range: &PartitionRange| {
+            format!("{}/{} offsets {} to {}", range.topic, range.partition, range.first, range.last)
+        };
         self.partitions.iter().map(place).collect::<Vec<_>>().join(", ")
     }
 }
@@ -168,13 +195,28 @@ mod tests {
     }
 
     #[test]
+    fn one_stands_alone_and_several_in_a_list() {
+        let one = crate::transaction::tests::transaction("job/1/7");
+        let two = vec![one.clone(), crate::transaction::tests::transaction("job/1/8")];
+        for prepared in [Prepared::of(vec![one.clone()]), Prepared::of(two), Prepared::of(vec![])] {
+            assert_eq!(Prepared::from_bytes(&prepared.to_bytes()).unwrap(), prepared);
+        }
+        assert_eq!(KafkaCommittable::from_bytes(&Prepared::of(vec![one.clone()]).to_bytes()).unwrap(), one);
+    }
+
+    #[test]
     fn other_forms_are_refused() {
-        let written = KafkaCommittable::new("c".into(), Epoch(3), vec![crate::transaction::tests::transaction("job/1/7")]);
-        assert_eq!(KafkaCommittable::from_bytes(&written.to_bytes()).unwrap(), written);
-        for (bytes, says) in [(&b"{\"version\":1}"[..], "version 1"), (b"{\"version\":2}", "damaged"), (b"\xff", "damaged")] {
-            let error = KafkaCommittable::from_bytes(bytes).unwrap_err();
+        for (bytes, says) in [
+            (&b"{\"version\":2}"[..], "version 2"),
+            (b"[{\"version\":2}]", "version 2"),
+            (b"{\"version\":1}", "damaged"),
+            (b"\xff", "damaged"),
+            (b"[", "damaged"),
+            (b"", "damaged"),
+        ] {
+            let error = Prepared::from_bytes(bytes).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Checkpoint);
-            assert!(error.message().contains(says), "{error}");
+            assert!(error.to_string().contains(says), "{error}");
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Pure. Each rule was held against 81 situations on two broker versions; a looser one was wrong.
 //! Absence of evidence is never taken for an abort.
 
-use super::brokers::{Described, Marker, Peek, Producer};
-use super::committable::{KafkaTransaction, PartitionRange};
+use super::brokers::{Described, Marker, Peek};
+use super::committable::{KafkaCommittable, PartitionRange};
 
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +19,9 @@ pub enum Fate {
     Unknown(String),
 }
 
-impl KafkaTransaction {
-    /// The producer session that wrote it.
-    #[must_use]
-    pub fn producer(&self) -> Producer {
-        Producer { id: self.producer_id, epoch: self.producer_epoch }
-    }
-}
-
 /// What the coordinator's description says. It is believed only if it speaks of this transaction:
 /// the same producer *and* the same start.
-pub(super) fn of_described(ours: &KafkaTransaction, described: Option<&Described>) -> Fate {
+pub(super) fn of_described(ours: &KafkaCommittable, described: Option<&Described>) -> Fate {
     let Some(described) = described else {
         return Fate::Unknown("the coordinator does not know the transactional id (expired?)".to_owned());
     };
@@ -50,7 +42,7 @@ pub(super) fn of_described(ours: &KafkaTransaction, described: Option<&Described
 /// What one `read_committed` look at the transaction's first offset says. Concluded only from an
 /// answer that holds a batch: such a batch lies below the last stable offset, and only then the
 /// broker's list of aborted transactions is complete.
-pub(super) fn of_peek(ours: &KafkaTransaction, range: &PartitionRange, peek: &Peek) -> Fate {
+pub(super) fn of_peek(ours: &KafkaCommittable, range: &PartitionRange, peek: &Peek) -> Fate {
     let place = format!("{}/{} offset {}", range.topic, range.partition, range.first);
     if peek.code != 0 {
         return Fate::Unknown(format!("{place} is not in the log any more (error {})", peek.code));
@@ -70,7 +62,7 @@ pub(super) fn of_peek(ours: &KafkaTransaction, range: &PartitionRange, peek: &Pe
 
 /// What the first marker of the producer behind the transaction's last record says, provided that
 /// [it is trusted](marker_is_trusted).
-pub(super) fn of_marker(ours: &KafkaTransaction, range: &PartitionRange, marker: &Marker) -> Fate {
+pub(super) fn of_marker(ours: &KafkaCommittable, range: &PartitionRange, marker: &Marker) -> Fate {
     let place = format!("{}/{} behind offset {}", range.topic, range.partition, range.last);
     match marker {
         Marker::Found { committed: true, epoch } if *epoch == ours.producer_epoch => Fate::Committed,
@@ -87,7 +79,7 @@ pub(super) fn of_marker(ours: &KafkaTransaction, range: &PartitionRange, marker:
 /// no record of its transaction is left, and then the first one is another's. So either the first
 /// record is still there, or the log has only been cut off at its start and is not compacted.
 pub(super) fn marker_is_trusted(
-    ours: &KafkaTransaction,
+    ours: &KafkaCommittable,
     range: &PartitionRange,
     first: &Peek,
     log_start: i64,

@@ -43,8 +43,8 @@ mod settle;
 mod tests;
 
 pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
-pub use committable::{KafkaCommittable, KafkaTransaction, PartitionRange, WriterShare};
+pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
-pub use participant::{Transactions, Written};
+pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};
 pub use rotation::{Rotation, Wanted};

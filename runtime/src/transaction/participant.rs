@@ -1,7 +1,7 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
 use super::brokers::{Brokers, Described, Isolation};
-use super::committable::{KafkaCommittable, KafkaTransaction, PartitionRange, WriterShare, id_number, is_replay};
+use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare, id_number, is_replay};
 use super::producers::{Answer, LiveProducer};
 use super::settle::{Ended, Wish, check_permit, settle, settle_published};
 use crate::api::sink::Committable;
@@ -70,8 +70,8 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
             if replayed {
                 wish = Wish::Abort;
             }
-            let transactions = settled.into_iter().flat_map(|settled| settled.transactions);
-            listed.extend(transactions.map(|transaction| transaction.transactional_id));
+            let transactions = settled.iter().flat_map(Prepared::transactions);
+            listed.extend(transactions.map(|transaction| transaction.transactional_id.clone()));
         }
         crash_point("kafka-settled");
         let aborted = self.abort_lingering(&listed)?;
@@ -116,11 +116,11 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
             crash_point("kafka-flushed");
             self.check_margin(epoch, &producers)?;
             crash_point("kafka-before-describe");
-            transactions.push(self.describe(producer, written)?);
+            transactions.push(self.describe(epoch, producer, written)?);
             crash_point("kafka-described");
         }
         self.prepared.insert(epoch, producers);
-        Ok(KafkaCommittable::new(self.cluster_id.clone(), epoch, transactions).to_bytes())
+        Ok(Prepared::of(transactions).to_bytes())
     }
 
     /// A transaction that is prepared must not expire before it can be committed. Counts from the oldest:
@@ -140,14 +140,17 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         Err(Error::new(ErrorKind::Timeout, message))
     }
 
-    fn describe(&mut self, producer: &P, written: Written) -> Result<KafkaTransaction> {
+    fn describe(&mut self, epoch: Epoch, producer: &P, written: Written) -> Result<KafkaCommittable> {
         let described = self.brokers.describe(producer.id())?;
         let Some(described) = described.filter(|described| described.state == "Ongoing") else {
             let message = format!("the transaction {} is not open any more: the broker aborted it", producer.id());
             return Err(Error::new(ErrorKind::Sink, message));
         };
         let Written { partitions, writers } = written;
-        let transaction = KafkaTransaction {
+        let transaction = KafkaCommittable {
+            version: VERSION,
+            cluster_id: self.cluster_id.clone(),
+            epoch,
             transactional_id: producer.id().to_owned(),
             producer_id: described.producer.id,
             producer_epoch: described.producer.epoch,
@@ -164,7 +167,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     /// The description names an id, not a transaction: somebody may have taken the id over after our last
     /// record. The batch at our first offset tells whose it is; without this check, records were lost. One
     /// partition is enough, as all records of a transaction come from one session.
-    fn prove_ours(&mut self, transaction: &KafkaTransaction, described: &Described) -> Result<()> {
+    fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
         let range = transaction.partitions.first().ok_or_else(missing)?;
         let peek = self.brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
@@ -185,14 +188,14 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     /// Whatever recovery has to settle: the attempt restarts.
     pub fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<Vec<P>> {
         check_permit(committable.epoch, permit.epoch())?;
-        let listed = KafkaCommittable::from_bytes(&committable.bytes)?;
+        let listed = Prepared::from_bytes(&committable.bytes)?;
         let mut live = self.prepared.remove(&committable.epoch).unwrap_or_default();
         let mut again = Vec::new();
-        for transaction in &listed.transactions {
+        for transaction in listed.transactions() {
             let at = live.iter().position(|producer| producer.id() == transaction.transactional_id);
             match at.map(|at| live.swap_remove(at)) {
-                Some(producer) => again.extend(self.commit_live(producer, transaction, listed.epoch)?),
-                None => self.must_commit(transaction, listed.epoch)?,
+                Some(producer) => again.extend(self.commit_live(producer, transaction)?),
+                None => self.must_commit(transaction)?,
             }
         }
         Ok(again)
@@ -200,7 +203,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
 
     /// A producer whose commit had no clean first answer is retired: a delayed request of it could end a
     /// later transaction.
-    fn commit_live(&mut self, producer: P, transaction: &KafkaTransaction, epoch: Epoch) -> Result<Option<P>> {
+    fn commit_live(&mut self, producer: P, transaction: &KafkaCommittable) -> Result<Option<P>> {
         crash_point("kafka-before-commit");
         let answer = producer.commit();
         crash_point("kafka-commit-answered");
@@ -208,21 +211,21 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
             Answer::Clean => Ok(Some(producer)),
             Answer::Unclean(why) => {
                 let id = producer.id();
-                tracing::warn!(target: "staunch::kafka", id, %epoch, why, "commit: no clean answer; asking for its fate");
+                tracing::info!(target: "staunch::kafka", id, why, "commit: no clean answer; asking for its fate");
                 drop(producer);
-                self.must_commit(transaction, epoch).map(|()| None)
+                self.must_commit(transaction).map(|()| None)
             }
         }
     }
 
-    fn must_commit(&mut self, transaction: &KafkaTransaction, epoch: Epoch) -> Result<()> {
-        match settle(&mut self.brokers, transaction, epoch, Wish::Commit)? {
+    fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
+        match settle(&mut self.brokers, transaction, Wish::Commit)? {
             Ended::Committed => Ok(()),
             Ended::Aborted => {
                 let message = format!(
-                    "the transaction {} of epoch {epoch} was aborted before it could be committed; the next attempt \
-                     writes its records again from the log",
-                    transaction.transactional_id
+                    "the transaction {} of epoch {} was aborted before it could be committed; the next attempt writes \
+                     its records again from the log",
+                    transaction.transactional_id, transaction.epoch
                 );
                 Err(Error::new(ErrorKind::Sink, message))
             }
@@ -241,7 +244,8 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
 }
 
 /// How much of a transaction's time must be left when it is prepared.
-fn margin(timeout: Duration) -> Duration {
+#[must_use]
+pub fn margin(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(30))
 }
 
@@ -250,9 +254,9 @@ fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()>
         return Ok(());
     }
     let message = format!(
-        "the checkpoint's transactions of epoch {} are in the Kafka cluster {}, but the sink's brokers are of the cluster \
+        "the checkpoint's transaction {} is in the Kafka cluster {}, but the sink's brokers are of the cluster \
          {cluster_id}: connect to the former",
-        committable.epoch, committable.cluster_id
+        committable.transactional_id, committable.cluster_id
     );
     Err(Error::new(ErrorKind::Config, message))
 }

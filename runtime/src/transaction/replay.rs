@@ -14,7 +14,7 @@
 //! leaves an orphan that the next try aborts; after it, the new committable is open, and committed.
 
 use super::brokers::{Brokers, CopyRange, Isolation, Producer};
-use super::committable::{KafkaCommittable, KafkaTransaction, PartitionRange};
+use super::committable::{KafkaCommittable, PartitionRange, Prepared};
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{DataLoss, Error, ErrorKind, Result};
@@ -24,29 +24,29 @@ use crate::error::{DataLoss, Error, ErrorKind, Result};
 pub(super) fn replay(
     brokers: &mut impl Brokers,
     published: Published,
-    committable: &KafkaCommittable,
+    transactions: &[KafkaCommittable],
     aborted: &[usize],
     recovery: &mut Recovery<'_>,
 ) -> Result<Option<Published>> {
-    let mut new = committable.clone();
+    let mut new = transactions.to_vec();
     let mut begun = Vec::new();
     let mut losses = Losses::default();
     for &at in aborted {
-        let old = &committable.transactions[at];
+        let old = &transactions[at];
         tracing::warn!(
             target: "staunch::kafka",
-            id = old.transactional_id, epoch = %committable.epoch, records = old.records, places = old.places(),
+            id = old.transactional_id, epoch = %old.epoch, records = old.records, places = old.places(),
             "a transaction that the checkpoint lists was aborted; writing its records again from the log"
         );
         let missing = missing(brokers, old)?;
         let kept = rewrite(brokers, old, &missing, &mut losses, &mut begun)?;
-        new.transactions[at].records = 0;
+        new[at].records = 0;
         if let Some(kept) = kept {
-            new.transactions[at] = kept;
+            new[at] = kept;
         }
     }
-    new.transactions.retain(|transaction| transaction.records > 0);
-    let settled = publish(published, &new, losses.of(committable, aborted), recovery);
+    new.retain(|transaction| transaction.records > 0);
+    let settled = publish(published, new, losses.of(transactions, aborted), recovery);
     // After another error it is not known which of the two is listed: the next attempt finds out.
     let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);
     if settled.as_ref().is_err_and(is_orphan) {
@@ -61,12 +61,12 @@ pub(super) fn replay(
 
 fn publish(
     published: Published,
-    new: &KafkaCommittable,
+    new: Vec<KafkaCommittable>,
     loss: Option<DataLoss>,
     recovery: &mut Recovery<'_>,
 ) -> Result<Option<Published>> {
     crash_point("kafka-replay-prepared");
-    if new.transactions.is_empty() {
+    if new.is_empty() {
         let nothing = || Error::new(ErrorKind::Internal, "a replay wrote nothing, and nothing is missing");
         recovery.give_up(published, loss.ok_or_else(nothing)?)?;
         return Ok(None);
@@ -74,7 +74,7 @@ fn publish(
     if let Some(loss) = loss {
         recovery.accept(loss)?;
     }
-    let replaced = recovery.replace(published, new.to_bytes())?;
+    let replaced = recovery.replace(published, Prepared::of(new).to_bytes())?;
     crash_point("kafka-replay-published");
     Ok(Some(replaced))
 }
@@ -92,26 +92,27 @@ impl Losses {
         self.reasons.push(format!("{}/{}: {reason}", range.topic, range.partition));
     }
 
-    fn of(self, committable: &KafkaCommittable, aborted: &[usize]) -> Option<DataLoss> {
+    fn of(self, transactions: &[KafkaCommittable], aborted: &[usize]) -> Option<DataLoss> {
         if self.records == 0 {
             return None;
         }
-        let mut sinks: Vec<String> = aborted.iter().map(|&at| committable.transactions[at].sinks()).collect();
+        let mut sinks: Vec<String> = aborted.iter().map(|&at| transactions[at].sinks()).collect();
         sinks.dedup();
         let reason = format!(
             "their transaction was aborted, and they cannot be written again from the log: {}",
             self.reasons.join("; ")
         );
-        Some(DataLoss { sink: sinks.join(", "), epoch: committable.epoch, records: self.records, reason })
+        let epoch = transactions.first()?.epoch;
+        Some(DataLoss { sink: sinks.join(", "), epoch, records: self.records, reason })
     }
 }
 
 /// Why a range cannot be read any more, by partition; found before anything is written.
-fn missing(brokers: &mut impl Brokers, old: &KafkaTransaction) -> Result<Vec<Option<String>>> {
+fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Vec<Option<String>>> {
     old.partitions.iter().map(|range| why_missing(brokers, old, range)).collect()
 }
 
-fn why_missing(brokers: &mut impl Brokers, old: &KafkaTransaction, range: &PartitionRange) -> Result<Option<String>> {
+fn why_missing(brokers: &mut impl Brokers, old: &KafkaCommittable, range: &PartitionRange) -> Result<Option<String>> {
     match brokers.topic_id(&range.topic)? {
         None => return Ok(Some("the topic was deleted".to_owned())),
         Some(id) if id != range.topic_id => {
@@ -135,11 +136,11 @@ fn why_missing(brokers: &mut impl Brokers, old: &KafkaTransaction, range: &Parti
 /// R1 to R3. `None` if there is nothing to write.
 fn rewrite(
     brokers: &mut impl Brokers,
-    old: &KafkaTransaction,
+    old: &KafkaCommittable,
     missing: &[Option<String>],
     losses: &mut Losses,
     begun: &mut Vec<(String, Producer)>,
-) -> Result<Option<KafkaTransaction>> {
+) -> Result<Option<KafkaCommittable>> {
     let mut there = Vec::new();
     for (range, why) in old.partitions.iter().zip(missing) {
         match why {
@@ -172,7 +173,10 @@ fn rewrite(
         );
         return Err(Error::new(ErrorKind::Sink, message));
     };
-    Ok(Some(KafkaTransaction {
+    Ok(Some(KafkaCommittable {
+        version: old.version,
+        cluster_id: old.cluster_id.clone(),
+        epoch: old.epoch,
         transactional_id: id,
         producer_id: producer.id,
         producer_epoch: producer.epoch,
@@ -186,7 +190,7 @@ fn rewrite(
 
 fn copy(
     brokers: &mut impl Brokers,
-    old: &KafkaTransaction,
+    old: &KafkaCommittable,
     range: &PartitionRange,
     id: &str,
     to: Producer,

@@ -2,7 +2,7 @@
 
 use super::ask::ask;
 use super::brokers::Brokers;
-use super::committable::{KafkaCommittable, KafkaTransaction};
+use super::committable::{KafkaCommittable, Prepared};
 use super::fate::Fate;
 use super::replay;
 use crate::control::permit::{Published, Recovery};
@@ -34,12 +34,7 @@ pub(super) enum Wish {
 }
 
 /// Ends a listed transaction if it is open, and tells how it ended.
-pub(super) fn settle(
-    brokers: &mut impl Brokers,
-    ours: &KafkaTransaction,
-    epoch: Epoch,
-    wish: Wish,
-) -> Result<Ended> {
+pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: Wish) -> Result<Ended> {
     let deadline = brokers.now() + ENDED_WITHIN;
     loop {
         crash_point("kafka-before-fate");
@@ -48,7 +43,7 @@ pub(super) fn settle(
         match fate {
             Fate::Committed => return Ok(Ended::Committed),
             Fate::Aborted => return Ok(Ended::Aborted),
-            Fate::Unknown(why) => return Err(fate_unknown(ours, epoch, &why)),
+            Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
         }
         // The answer is the same for "committed before" and "lost": only the fate decides.
@@ -74,14 +69,14 @@ pub(super) fn settle_published(
     recovery: &mut Recovery<'_>,
     mut wish: Wish,
     check: impl Fn(&KafkaCommittable) -> Result<()>,
-) -> Result<(Option<KafkaCommittable>, bool)> {
+) -> Result<(Option<Prepared>, bool)> {
     let mut replays = 0;
     loop {
-        let committable = listed(&published)?;
-        check(&committable)?;
+        let prepared = listed(&published)?;
+        prepared.transactions().iter().try_for_each(&check)?;
         let mut aborted = Vec::new();
-        for (at, transaction) in committable.transactions.iter().enumerate() {
-            match settle(brokers, transaction, committable.epoch, wish)? {
+        for (at, transaction) in prepared.transactions().iter().enumerate() {
+            match settle(brokers, transaction, wish)? {
                 Ended::Committed => {}
                 Ended::Aborted => aborted.push(at),
             }
@@ -90,20 +85,20 @@ pub(super) fn settle_published(
             if replays > 0 {
                 crash_point("kafka-replay-committed");
             }
-            return Ok((Some(committable), replays > 0));
+            return Ok((Some(prepared), replays > 0));
         }
         if replays == REPLAYS_MAX {
             let message = format!(
                 "the output of epoch {} was written again {replays} times and aborted each time: is another process \
                  running this job, or is .transaction_timeout(..) shorter than the time that takes?",
-                committable.epoch
+                published.committable().epoch
             );
             return Err(Error::new(ErrorKind::Sink, message));
         }
         replays += 1;
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;
-        match replay::replay(brokers, published, &committable, &aborted, recovery)? {
+        match replay::replay(brokers, published, prepared.transactions(), &aborted, recovery)? {
             Some(replaced) => published = replaced,
             None => return Ok((None, true)),
         }
@@ -111,9 +106,9 @@ pub(super) fn settle_published(
 }
 
 /// What a durable manifest lists.
-pub(super) fn listed(published: &Published) -> Result<KafkaCommittable> {
+pub(super) fn listed(published: &Published) -> Result<Prepared> {
     check_permit(published.committable().epoch, published.permit().epoch())?;
-    KafkaCommittable::from_bytes(&published.committable().bytes)
+    Prepared::from_bytes(&published.committable().bytes)
 }
 
 /// Only what a durable manifest lists may be committed.
@@ -125,11 +120,12 @@ pub(super) fn check_permit(epoch: Epoch, permit: Epoch) -> Result<()> {
     Err(Error::new(ErrorKind::Internal, message))
 }
 
-fn fate_unknown(ours: &KafkaTransaction, epoch: Epoch, why: &str) -> Error {
+fn fate_unknown(ours: &KafkaCommittable, why: &str) -> Error {
     let message = format!(
-        "it cannot be told whether the Kafka transaction {} of epoch {epoch} ({} records) was committed: {why}. Look whether \
+        "it cannot be told whether the Kafka transaction {} of epoch {} ({} records) was committed: {why}. Look whether \
          its records are visible to readers with read_committed: {}",
         ours.transactional_id,
+        ours.epoch,
         ours.records,
         ours.places()
     );

@@ -5,8 +5,11 @@ fn range() -> PartitionRange {
     PartitionRange { topic: "t".into(), topic_id: "x".into(), partition: 0, first: 10, last: 19, records: 10 }
 }
 
-fn ours() -> KafkaTransaction {
-    KafkaTransaction {
+fn ours() -> KafkaCommittable {
+    KafkaCommittable {
+        version: 1,
+        cluster_id: "c".into(),
+        epoch: crate::id::Epoch(4),
         transactional_id: "job/lineage/0".into(),
         producer_id: 7,
         producer_epoch: 2,

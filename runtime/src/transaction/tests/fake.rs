@@ -122,7 +122,8 @@ impl World {
         let mut aborted = Vec::new();
         for (at, (by, entry)) in log.iter().enumerate() {
             if *entry == Entry::Marker(false) {
-                let before = log[..at].iter().rposition(|(of, entry)| of.id == by.id && matches!(entry, Entry::Marker(_)));
+                let before =
+                    log[..at].iter().rposition(|(of, entry)| of.id == by.id && matches!(entry, Entry::Marker(_)));
                 let first = (before.map_or(0, |at| at + 1)..at).find(|&at| log[at].0.id == by.id);
                 aborted.extend(first.map(|first| (by.id, first as i64)));
             }
@@ -292,8 +293,8 @@ impl Brokers for Cluster {
                 (copied.records, copied.last) = (copied.records + 1, offset);
             }
         }
-        world.rob_after_copies = world.rob_after_copies.map(|left| left - 1);
-        if world.rob_after_copies == Some(0) {
+        world.rob_after_copies = world.rob_after_copies.map(|left| left.saturating_sub(1));
+        if world.rob_after_copies.take_if(|left| *left == 0).is_some() {
             world.initialise(range.id);
         }
         Ok(copied)

@@ -11,8 +11,11 @@ use crate::id::Epoch;
 use fake::{Cluster, LINEAGE, Live};
 
 /// Some transaction.
-pub(super) fn transaction(id: &str) -> KafkaTransaction {
-    KafkaTransaction {
+pub(super) fn transaction(id: &str) -> KafkaCommittable {
+    KafkaCommittable {
+        version: 1,
+        cluster_id: "c".into(),
+        epoch: Epoch(1),
         transactional_id: id.into(),
         producer_id: 1,
         producer_epoch: 0,

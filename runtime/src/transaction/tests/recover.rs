@@ -17,8 +17,7 @@ fn written(cluster: &Cluster, number: u64, epoch: u64, values: &[u64]) -> Commit
 }
 
 fn ids(listed: &[Committable]) -> Vec<String> {
-    let parsed = listed.iter().map(|one| KafkaCommittable::from_bytes(&one.bytes).unwrap());
-    parsed.flat_map(|one| one.transactions).map(|one| one.transactional_id).collect()
+    listed.iter().map(|one| KafkaCommittable::from_bytes(&one.bytes).unwrap().transactional_id).collect()
 }
 
 const NOTHING: [Vec<u64>; 2] = [vec![], vec![]];
@@ -61,8 +60,8 @@ fn a_replay_that_was_aborted_is_replayed() {
     // Dies after its replay was published: the commit does not happen, and in the end it expires, too.
     let mut recovery = recovery(Epoch(1), &[old], false);
     let published = recovery.published("kafka").remove(0);
-    let committable = KafkaCommittable::from_bytes(&published.committable().bytes).unwrap();
-    let replaced = replay::replay(&mut cluster.clone(), published, &committable, &[0], &mut recovery);
+    let listed = [KafkaCommittable::from_bytes(&published.committable().bytes).unwrap()];
+    let replaced = replay::replay(&mut cluster.clone(), published, &listed, &[0], &mut recovery);
     assert!(replaced.unwrap().is_some());
     cluster.expire("job/lineage/0~r1");
     assert_eq!(cluster.committed(), NOTHING);
@@ -214,6 +213,6 @@ fn another_cluster_is_refused() {
     let old = written(&cluster, 0, 1, &[1]);
     let mut elsewhere = KafkaCommittable::from_bytes(&old.bytes).unwrap();
     elsewhere.cluster_id = "other".into();
-    let old = Committable { bytes: elsewhere.to_bytes(), ..old };
+    let old = Committable { bytes: serde_json::to_vec(&elsewhere).unwrap(), ..old };
     assert_eq!(recover(&cluster, &[old], false).unwrap_err().kind(), ErrorKind::Config);
 }
