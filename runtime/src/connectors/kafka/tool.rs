@@ -1,13 +1,12 @@
 //! [`KafkaTransactions`]: what the commands about transactions see of a cluster.
 
-use super::committable::KafkaCommittable;
-use super::fate::Fate;
-use super::recover;
+use super::brokers::KafkaBrokers;
 use super::settings::Settings;
-use super::wire::{Cluster, Producer, TransactionFacts};
+use super::wire::{Cluster, TransactionFacts};
 use crate::api::sink::Committable;
 use crate::api::transactions::{OpenTransaction, Outlook, TransactionTool};
 use crate::error::{Error, ErrorKind, Result};
+use crate::transaction::{Fate, KafkaCommittable, Producer, ask};
 use std::time::Duration;
 
 /// How long brokers have to answer one question of a person who waits.
@@ -16,7 +15,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Looks at the transactions of one cluster, without a producer.
 pub(super) struct KafkaTransactions {
     brokers: String,
-    cluster: Cluster,
+    asked: KafkaBrokers,
     /// Asked for once.
     cluster_id: Option<String>,
 }
@@ -24,25 +23,50 @@ pub(super) struct KafkaTransactions {
 impl KafkaTransactions {
     pub fn new(settings: &Settings) -> Result<Self> {
         let cluster = Cluster::new(&settings.brokers, settings.security()?)?;
-        Ok(Self { brokers: settings.brokers.clone(), cluster, cluster_id: None })
+        Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster), cluster_id: None })
     }
 
     fn cluster_id(&mut self) -> Result<&str> {
         if self.cluster_id.is_none() {
-            self.cluster_id = Some(self.cluster.cluster_id(ANSWER_WITHIN)?);
+            self.cluster_id = Some(self.asked.cluster.cluster_id(ANSWER_WITHIN)?);
         }
         Ok(self.cluster_id.as_deref().unwrap_or_default())
     }
 
+    fn outlook_of(&mut self, ours: &KafkaCommittable) -> Result<Outlook> {
+        if self.cluster_id()? != ours.cluster_id {
+            let message = format!("it is in the cluster {}, and {} is another one", ours.cluster_id, self.brokers);
+            return Ok(Outlook::Stop(message));
+        }
+        Ok(match ask(&mut self.asked, ours)? {
+            Fate::Open => Outlook::Commit,
+            Fate::Committed => Outlook::Committed,
+            Fate::Aborted => {
+                Outlook::Replay(format!("{} records of {} were aborted", ours.records, ours.transactional_id))
+            }
+            Fate::Unknown(why) => Outlook::Stop(why),
+        })
+    }
+
     /// As it is now, which may be another one than was listed.
     fn again(&mut self, id: &str) -> Result<Option<TransactionFacts>> {
-        let open = self.cluster.open_transactions(id, ANSWER_WITHIN)?;
+        let open = self.asked.cluster.open_transactions(id, ANSWER_WITHIN)?;
         Ok(open.into_iter().find(|facts| facts.id == id))
     }
 }
 
 fn producer(Producer { id, epoch }: Producer) -> String {
     format!("producer {id} epoch {epoch}")
+}
+
+/// What recovery of several transactions comes to is what the worst of them does.
+fn severity(outlook: &Outlook) -> u8 {
+    match outlook {
+        Outlook::Committed => 0,
+        Outlook::Commit => 1,
+        Outlook::Replay(_) => 2,
+        Outlook::Stop(_) => 3,
+    }
 }
 
 fn shown(facts: TransactionFacts) -> OpenTransaction {
@@ -62,32 +86,28 @@ impl TransactionTool for KafkaTransactions {
     }
 
     fn open(&mut self, prefix: &str) -> Result<Vec<OpenTransaction>> {
-        Ok(self.cluster.open_transactions(prefix, ANSWER_WITHIN)?.into_iter().map(shown).collect())
+        Ok(self.asked.cluster.open_transactions(prefix, ANSWER_WITHIN)?.into_iter().map(shown).collect())
     }
 
     fn is(&self, committable: &Committable, transaction: &OpenTransaction) -> Result<bool> {
-        let ours = KafkaCommittable::from_bytes(&committable.bytes)?;
-        let writer = producer(Producer { id: ours.producer_id, epoch: ours.producer_epoch });
-        // One session holds many transactions, one after the other: the start tells them apart.
-        Ok(ours.transactional_id == transaction.id
-            && writer == transaction.producer
-            && u64::try_from(ours.start_ms).ok() == transaction.started_ms)
+        let is = |ours: &KafkaCommittable| {
+            // One session holds many transactions, one after the other: the start tells them apart.
+            ours.transactional_id == transaction.id
+                && producer(ours.producer()) == transaction.producer
+                && u64::try_from(ours.start_ms).ok() == transaction.started_ms
+        };
+        Ok(KafkaCommittable::all_from_bytes(&committable.bytes)?.iter().any(is))
     }
 
     fn outlook(&mut self, committable: &Committable) -> Result<Outlook> {
-        let ours = KafkaCommittable::from_bytes(&committable.bytes)?;
-        if self.cluster_id()? != ours.cluster_id {
-            let message = format!("it is in the cluster {}, and {} is another one", ours.cluster_id, self.brokers);
-            return Ok(Outlook::Stop(message));
-        }
-        Ok(match recover::ask(&mut self.cluster, &ours)? {
-            Fate::Open => Outlook::Commit,
-            Fate::Committed => Outlook::Committed,
-            Fate::Aborted => {
-                Outlook::Replay(format!("{} records of {} were aborted", ours.records, ours.transactional_id))
+        let mut worst = Outlook::Committed;
+        for ours in KafkaCommittable::all_from_bytes(&committable.bytes)? {
+            let outlook = self.outlook_of(&ours)?;
+            if severity(&outlook) > severity(&worst) {
+                worst = outlook;
             }
-            Fate::Unknown(why) => Outlook::Stop(why),
-        })
+        }
+        Ok(worst)
     }
 
     fn end(&mut self, transaction: &OpenTransaction, commit: bool) -> Result<()> {
@@ -102,7 +122,7 @@ impl TransactionTool for KafkaTransactions {
         if shown != *transaction {
             return Err(gone(format!("{} of {}", shown.state, shown.producer)));
         }
-        match self.cluster.end(&transaction.id, writer, commit, ANSWER_WITHIN)? {
+        match self.asked.cluster.end(&transaction.id, writer, commit, ANSWER_WITHIN)? {
             0 => Ok(()),
             code => Err(gone(format!("refused by the coordinator with error {code}"))),
         }

@@ -1,8 +1,8 @@
 //! What is open in a cluster, in full: for tools and for the checks at the start.
 
 use super::network::{Network, address, trouble};
-use super::transactions::Producer;
 use crate::error::Result;
+use crate::transaction::Producer;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
 use kafka_protocol::messages::{DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId};
 use std::time::Instant;
