@@ -379,7 +379,11 @@ impl Runner {
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
             Effect::Abandoned { epoch, late } => {
-                tracing::warn!(epoch = epoch.0, late, "a checkpoint is too late; the next one takes in what it has prepared");
+                tracing::warn!(
+                    epoch = epoch.0,
+                    late,
+                    "a checkpoint is too late; the next one takes in what it has prepared"
+                );
             }
             Effect::Abort { committable } => threads.participants.abort(committable),
             Effect::Settled(settled) => {

@@ -6,7 +6,8 @@ use crate::control::message::{OperatorSpec, SinkSpec};
 use crate::time::Timestamp;
 use serde_json::json;
 
-const SETTINGS: Settings = Settings { interval_ms: Some(100), pause_ms_min: 30, timeout_ms: 1_000, tolerated_timeouts: 0 };
+const SETTINGS: Settings =
+    Settings { interval_ms: Some(100), pause_ms_min: 30, timeout_ms: 1_000, tolerated_timeouts: 0 };
 
 pub(super) fn topology(workers: usize) -> Topology {
     let layout = StateLayout::new("u64", Schema::Leaf("u64".into()), false, false);
@@ -264,7 +265,10 @@ fn a_timeout_after_the_reports_names_the_store_or_the_commit() {
             it.step(110, published(1));
         }
         let said = it.says(1_100, Input::Tick);
-        assert!(said.contains(if publish { "the commit of epoch 1 by `kafka`" } else { "the checkpoint store" }), "{said}");
+        assert!(
+            said.contains(if publish { "the commit of epoch 1 by `kafka`" } else { "the checkpoint store" }),
+            "{said}"
+        );
         assert_eq!(it.says(1_101, published(1)), "", "a permit that comes too late commits nothing");
     }
 }
@@ -342,9 +346,9 @@ fn what_a_late_checkpoint_has_prepared_goes_into_the_next() {
     let mut effects = it.step(1_170, prepared("kafka", 1, Some(b"k1")));
     let Some(Effect::Publish(cut)) = effects.pop() else { panic!() };
     let listed: Vec<_> = cut.committables.iter().map(|it| (it.epoch.0, it.participant.as_str())).collect();
-    assert_eq!((cut.epoch, listed), (Epoch(2), vec![(1, "kafka"), (1, "files"), (2, "kafka")]));
+    assert_eq!((cut.epoch, listed), (Epoch(2), vec![(1, "files"), (1, "kafka"), (2, "kafka")]));
     // Epoch by epoch.
-    assert_eq!(it.says(1_180, published(2)), "commit kafka 1 by 2; commit files 1 by 2");
+    assert_eq!(it.says(1_180, published(2)), "commit files 1 by 2; commit kafka 1 by 2");
     assert_eq!(it.says(1_190, committed("files", 1)), "");
     assert_eq!(it.says(1_200, committed("kafka", 1)), "commit kafka 2");
     assert_eq!(it.says(1_210, committed("kafka", 1)), "");
