@@ -135,7 +135,7 @@ impl World {
             }
         }
         if complete {
-            let settings = Settings { interval_ms: Some(50), pause_ms_min: 10, timeout_ms: 500, tolerated_timeouts: 2 };
+            let settings = Settings { interval_ms: Some(50), pause_ms_min: 10, timeout_ms: 250, tolerated_timeouts: 2 };
             let coordinator = Coordinator::new(topology(WORKERS), settings, claimed.next_epoch, self.now_ms);
             self.attempts.push(Attempt { log: claimed.log, coordinator, todo: Vec::new(), over: false });
         }
@@ -278,5 +278,5 @@ fn no_schedule_loses_or_repeats_output() {
     }
     // A schedule in which nothing happens shows nothing.
     let seen = format!("{committed} committed by {claims} attempts; {abandoned} abandoned, {carried} carried");
-    assert!(committed > 700 && claims > 700 && abandoned > 100 && carried > 50, "{seen}");
+    assert!(committed > 700 && claims > 700 && abandoned > 100 && carried > 20, "{seen}");
 }

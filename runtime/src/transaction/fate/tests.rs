@@ -1,5 +1,5 @@
 use super::*;
-use crate::transaction::BatchHeader;
+use crate::transaction::{BatchHeader, Producer};
 
 fn range() -> PartitionRange {
     PartitionRange { topic: "t".into(), topic_id: "x".into(), partition: 0, first: 10, last: 19, records: 10 }
