@@ -1,11 +1,13 @@
 //! What is looked at before a sink writes, on real brokers: each check says what to change.
 
 use crate::support::{Job, eventually, kafka, numbers, sink};
+use crate::tools::Counting;
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::KafkaSink;
 use staunch::{Epoch, Error, ErrorKind};
 use staunch_tests::kafka::{Client, LIMITED_USER, Operation, PASSWORD, Resource, SecureBroker, secure};
 use std::time::Duration;
+use tempfile::tempdir;
 
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -98,4 +100,27 @@ fn brokers_tell_what_the_checks_need() {
     assert!(facts.operations.is_some());
     assert_eq!(cluster.topic_facts("no-such-topic", &names, WITHIN).unwrap(), None);
     cluster.may_use_id("tests/any/0", WITHIN).unwrap();
+}
+
+#[test]
+fn what_weakens_the_promise_is_told() {
+    let client = kafka!();
+    let folders = [tempdir().unwrap(), tempdir().unwrap()];
+    let input = client.topic("lines", 1);
+    client.produce(&input, 0, ["a b a"]);
+    let weak = [("retention.ms", "-1"), ("cleanup.policy", "compact"), ("unclean.leader.election.enable", "true")];
+    let job = |folder: usize, output: String| Counting {
+        client: &client,
+        folder: folders[folder].path(),
+        input: input.clone(),
+        output,
+    };
+    // One that leaves a transaction open, and another with a store of its own.
+    job(0, client.topic("counts", 1)).call(&["run", "--checkpoint-interval", "50ms"], Some("before-commit"));
+    let ran = job(1, client.topic_with("counts", 1, &weak)).call(&["run"], None);
+    let log = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{log}");
+    for words in ["another checkpoint store", "cleanup.policy=compact", "unclean.leader.election.enable=true"] {
+        assert!(log.contains(words), "{words:?} is not in:\n{log}");
+    }
 }

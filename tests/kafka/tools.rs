@@ -8,15 +8,16 @@ use std::process::{Command, Output};
 use tempfile::tempdir;
 
 /// The word count, from Kafka to Kafka.
-struct Counting<'a> {
-    client: &'a Client,
-    folder: &'a Path,
-    input: String,
-    output: String,
+pub struct Counting<'a> {
+    pub client: &'a Client,
+    /// Where its checkpoints are.
+    pub folder: &'a Path,
+    pub input: String,
+    pub output: String,
 }
 
 impl Counting<'_> {
-    fn call(&self, arguments: &[&str], crash_at: Option<&str>) -> Output {
+    pub fn call(&self, arguments: &[&str], crash_at: Option<&str>) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_killed_word_count"));
         command.args(arguments).arg("--checkpoint-dir").arg(self.folder.join("checkpoints"));
         let sets = [

@@ -115,6 +115,7 @@ fn properties(folder: &Path, ports: &Ports, port: u16, controller: u16) -> Vec<(
         ("listener.name.expired.ssl.keystore.location".to_owned(), file("expired.pem")),
         ("ssl.principal.mapping.rules".to_owned(), "RULE:^CN=([^,]+).*$/$1/".to_owned()),
         ("sasl.enabled.mechanisms".to_owned(), "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".to_owned()),
+        ("connections.max.reauth.ms".to_owned(), "2000".to_owned()),
         ("authorizer.class.name".to_owned(), "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned()),
         ("super.users".to_owned(), format!("User:ANONYMOUS;User:{USER};User:client")),
     ];
