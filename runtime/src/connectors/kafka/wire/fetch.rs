@@ -100,7 +100,7 @@ impl Network {
             };
             let Some(last) = batches.last() else { return Ok(Marker::NotYet) };
             at = last.header.last + 1;
-            for batch in batches.iter().filter(|batch| batch.header.producer_id == producer_id) {
+            if let Some(batch) = batches.iter().find(|batch| batch.header.producer_id == producer_id) {
                 return Ok(match batch.marker() {
                     Some(committed) => Marker::Found { committed, epoch: batch.header.producer_epoch },
                     None if batch.header.control => Marker::Unreadable("it is of an unknown kind".to_owned()),
