@@ -4,9 +4,14 @@ use super::*;
 use crate::testing::permit::recovery;
 
 /// Recovers from a manifest that lists these; returns what it lists afterwards.
-fn recover(cluster: &Cluster, committables: &[Committable], accept_data_loss: bool) -> Result<Vec<Committable>> {
+fn recover<'a>(
+    cluster: &Cluster,
+    committables: impl IntoIterator<Item = &'a Committable>,
+    accept_data_loss: bool,
+) -> Result<Vec<Committable>> {
+    let committables: Vec<Committable> = committables.into_iter().cloned().collect();
     let epoch = committables.last().map_or(Epoch(0), |last| last.epoch);
-    let mut recovery = recovery(epoch, committables, accept_data_loss);
+    let mut recovery = recovery(epoch, &committables, accept_data_loss);
     let published = recovery.published("kafka");
     transactions(cluster).recover(published, &mut recovery)?;
     Ok(recovery.listed().to_vec())
@@ -30,11 +35,11 @@ fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
     let foreign = cluster.producer("job/other/0");
     foreign.initialise().unwrap();
     foreign.write(0, 9);
-    assert_eq!(recover(&cluster, &[listed.clone()], false).unwrap(), [listed.clone()]);
+    assert_eq!(recover(&cluster, [&listed], false).unwrap(), std::slice::from_ref(&listed));
     assert_eq!(cluster.state("job/lineage/1"), "Empty");
     assert_eq!(cluster.state("job/other/0"), "Ongoing");
     // Again, and again nothing changes.
-    recover(&cluster, &[listed], false).unwrap();
+    recover(&cluster, [&listed], false).unwrap();
     assert_eq!(cluster.asked("end"), 1);
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
 }
@@ -44,7 +49,7 @@ fn an_aborted_transaction_is_written_again_and_published_first() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2, 3]);
     cluster.expire("job/lineage/0");
-    let listed = recover(&cluster, &[old], false).unwrap();
+    let listed = recover(&cluster, [&old], false).unwrap();
     assert_eq!(ids(&listed), ["job/lineage/0~r1"]);
     assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
     // The new one is like any other: committed is committed.
@@ -78,7 +83,7 @@ fn an_orphan_of_an_earlier_replay_is_aborted_by_the_next() {
     let orphan = cluster.producer("job/lineage/0~r1");
     orphan.initialise().unwrap();
     orphan.write(1, 1);
-    recover(&cluster, &[old], false).unwrap();
+    recover(&cluster, [&old], false).unwrap();
     assert_eq!(cluster.committed()[1], [1]);
 }
 
@@ -88,7 +93,7 @@ fn younger_epochs_are_written_again_behind_a_replayed_one() {
     let first = written(&cluster, 0, 1, &[1, 3]);
     let second = written(&cluster, 1, 2, &[5, 7]);
     cluster.expire("job/lineage/0");
-    let listed = recover(&cluster, &[first, second], false).unwrap();
+    let listed = recover(&cluster, [&first, &second], false).unwrap();
     assert_eq!(ids(&listed), ["job/lineage/0~r1", "job/lineage/1~r1"]);
     assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
 }
@@ -99,10 +104,10 @@ fn a_replay_whose_id_is_taken_over_is_not_published() {
     let old = written(&cluster, 0, 1, &[1, 2]);
     cluster.expire("job/lineage/0");
     cluster.0.borrow_mut().rob_after_copies = Some(2);
-    let error = recover(&cluster, &[old.clone()], false).unwrap_err();
+    let error = recover(&cluster, [&old], false).unwrap_err();
     assert!(error.message().contains("is the job running twice?"), "{error}");
     assert_eq!(cluster.committed(), NOTHING);
-    recover(&cluster, &[old], false).unwrap();
+    recover(&cluster, [&old], false).unwrap();
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
 }
 
@@ -112,13 +117,13 @@ fn what_the_log_has_not_any_more_is_a_loss_with_its_size_and_nothing_is_written(
     let old = written(&cluster, 0, 4, &[1, 2, 3]);
     cluster.expire("job/lineage/0");
     cluster.0.borrow_mut().partitions[1].start = 3;
-    let error = recover(&cluster, &[old.clone()], false).unwrap_err();
+    let error = recover(&cluster, [&old], false).unwrap_err();
     let loss = error.data_loss().expect("the loss is known");
     assert_eq!((error.kind(), loss.sink.as_str(), loss.epoch, loss.records), (ErrorKind::DataLoss, "out", Epoch(4), 2));
     assert!(loss.reason.contains("the log begins at offset 3"), "{loss}");
     assert_eq!((cluster.state("job/lineage/0~r1"), cluster.committed()), ("CompleteAbort", NOTHING.to_vec()));
     // Accepted: the rest comes.
-    let listed = recover(&cluster, &[old], true).unwrap();
+    let listed = recover(&cluster, [&old], true).unwrap();
     assert_eq!((ids(&listed).len(), cluster.committed()), (1, vec![vec![2], vec![]]));
 }
 
@@ -128,7 +133,7 @@ fn a_hole_in_the_middle_is_found_by_counting() {
     let old = written(&cluster, 0, 1, &[1, 3, 5]);
     cluster.expire("job/lineage/0");
     cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
-    let error = recover(&cluster, &[old], false).unwrap_err();
+    let error = recover(&cluster, [&old], false).unwrap_err();
     assert_eq!(error.data_loss().map(|loss| loss.records), Some(1));
     assert_eq!(cluster.committed(), NOTHING);
 }
@@ -139,11 +144,11 @@ fn a_topic_that_was_created_anew_gets_nothing_written() {
     let old = written(&cluster, 0, 1, &[1, 2]);
     cluster.expire("job/lineage/0");
     cluster.0.borrow_mut().topic_id = Some("id-2".into());
-    let error = recover(&cluster, &[old.clone()], false).unwrap_err();
+    let error = recover(&cluster, [&old], false).unwrap_err();
     assert!(error.data_loss().expect("the loss is known").reason.contains("created again"), "{error}");
     assert_eq!(cluster.asked("copy"), 0);
     // Accepted: the manifest lists nothing any more.
-    assert_eq!(recover(&cluster, &[old], true).unwrap(), []);
+    assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
 }
 
 #[test]
@@ -152,12 +157,12 @@ fn a_forgotten_id_is_decided_by_the_log() {
         let cluster = Cluster::new();
         let old = written(&cluster, 0, 1, &[1, 2]);
         if committed {
-            recover(&cluster, &[old.clone()], false).unwrap();
+            recover(&cluster, [&old], false).unwrap();
         } else {
             cluster.expire("job/lineage/0");
         }
         cluster.forget("job/lineage/0");
-        recover(&cluster, &[old], false).unwrap();
+        recover(&cluster, [&old], false).unwrap();
         assert_eq!(cluster.committed(), [vec![2], vec![1]]);
         assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
     }
@@ -171,9 +176,9 @@ fn behind_a_foreign_open_transaction_only_the_marker_knows() {
     foreign.write(0, 90);
     foreign.write(1, 91);
     let old = written(&cluster, 0, 1, &[1, 2]);
-    recover(&cluster, &[old.clone()], false).unwrap();
+    recover(&cluster, [&old], false).unwrap();
     cluster.producer("job/lineage/0").initialise().unwrap();
-    recover(&cluster, &[old], false).unwrap();
+    recover(&cluster, [&old], false).unwrap();
     assert_eq!((cluster.asked("copy"), cluster.committed()), (0, NOTHING.to_vec()));
     foreign.commit();
     assert_eq!(cluster.committed(), [vec![90, 2], vec![91, 1]]);
@@ -188,11 +193,11 @@ fn what_cannot_be_known_is_an_error_of_its_own() {
     cluster.forget("job/lineage/0");
     cluster.0.borrow_mut().partitions[0].start = 1;
     cluster.0.borrow_mut().compacted = None;
-    let error = recover(&cluster, &[old.clone()], true).unwrap_err();
+    let error = recover(&cluster, [&old], true).unwrap_err();
     assert_eq!((error.kind(), cluster.asked("copy")), (ErrorKind::FateUnknown, 0), "{error}");
     // Known not to be compacted, its marker is there and tells.
     cluster.0.borrow_mut().compacted = Some(false);
-    assert_eq!(recover(&cluster, &[old], false).unwrap_err().kind(), ErrorKind::DataLoss);
+    assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::DataLoss);
 }
 
 #[test]
@@ -203,7 +208,7 @@ fn the_next_transaction_of_the_same_session_is_left_alone() {
     attempt.commit(&first, &crate::testing::permit::permit(Epoch(1))).unwrap();
     live.begin().unwrap();
     live.write(1, 3);
-    recover(&cluster, &[first], false).unwrap();
+    recover(&cluster, [&first], false).unwrap();
     assert_eq!((cluster.asked("end"), cluster.committed()), (0, vec![vec![], vec![1]]));
 }
 
@@ -214,5 +219,5 @@ fn another_cluster_is_refused() {
     let mut elsewhere = KafkaCommittable::from_bytes(&old.bytes).unwrap();
     elsewhere.cluster_id = "other".into();
     let old = Committable { bytes: serde_json::to_vec(&elsewhere).unwrap(), ..old };
-    assert_eq!(recover(&cluster, &[old], false).unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::Config);
 }
