@@ -106,11 +106,12 @@ fn brokers_tell_what_the_checks_need() {
 fn what_weakens_the_promise_is_told() {
     let client = kafka!();
     let folders = [tempdir().unwrap(), tempdir().unwrap()];
-    let input = client.topic("lines", 1);
+    let (input, name) = (client.topic("lines", 1), client.name("word_count"));
     client.produce(&input, 0, ["a b a"]);
     let weak = [("retention.ms", "-1"), ("cleanup.policy", "compact"), ("unclean.leader.election.enable", "true")];
     let job = |folder: usize, output: String| Counting {
         client: &client,
+        name: &name,
         folder: folders[folder].path(),
         input: input.clone(),
         output,

@@ -10,6 +10,8 @@ use tempfile::tempdir;
 /// The word count, from Kafka to Kafka.
 pub struct Counting<'a> {
     pub client: &'a Client,
+    /// The job's name.
+    pub name: &'a str,
     /// Where its checkpoints are.
     pub folder: &'a Path,
     pub input: String,
@@ -19,7 +21,11 @@ pub struct Counting<'a> {
 impl Counting<'_> {
     pub fn call(&self, arguments: &[&str], crash_at: Option<&str>) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_killed_word_count"));
-        command.args(arguments).arg("--checkpoint-dir").arg(self.folder.join("checkpoints"));
+        command
+            .args(arguments)
+            .args(["--name", self.name])
+            .arg("--checkpoint-dir")
+            .arg(self.folder.join("checkpoints"));
         let sets = [
             format!("brokers={}", self.client.brokers()),
             format!("input_topic={}", self.input),
@@ -82,7 +88,8 @@ fn what_a_dead_job_left_is_shown_and_ended_by_hand() {
     let folder = tempdir().unwrap();
     let (input, output) = (client.topic("lines", 1), client.topic("counts", 1));
     client.produce(&input, 0, ["a b a"]);
-    let job = Counting { client: &client, folder: folder.path(), input, output };
+    let name = client.name("word_count");
+    let job = Counting { client: &client, name: &name, folder: folder.path(), input, output };
     holds(&job.says(&["run", "--dry-run"]), &["for the first time", "nothing was changed"]);
 
     job.call(&["run", "--checkpoint-interval", "50ms"], Some("before-commit"));
@@ -90,7 +97,7 @@ fn what_a_dead_job_left_is_shown_and_ended_by_hand() {
     let listed = job.says(&["transactions", "list"]);
     holds(&listed, &["Ongoing", "checkpoint ", "commits it", &format!("{}/0", job.output)]);
     let id = listed.lines().nth(1).and_then(|line| line.split_whitespace().next()).unwrap().to_owned();
-    assert!(id.starts_with("word_count/"), "{listed}");
+    assert!(id.starts_with(&format!("{name}/")), "{listed}");
     let dry = [" checkpoint ", "prepared; the next start commits it", "nothing was changed"];
     let before = job.kept();
     holds(&job.says(&["run", "--dry-run"]), &dry);
@@ -113,7 +120,8 @@ fn transactions_of_others_are_shown_on_request_and_left_alone() {
     let Some(client) = shared() else { return };
     let folder = tempdir().unwrap();
     let (input, output) = (client.topic("lines", 1), client.topic("foreign", 1));
-    let job = Counting { client: &client, folder: folder.path(), input, output };
+    let name = client.name("word_count");
+    let job = Counting { client: &client, name: &name, folder: folder.path(), input, output };
     let foreign = client.transaction();
     foreign.produce(&job.output, 0, ["theirs"]);
     assert!(!job.says(&["transactions", "list"]).contains(foreign.id()));
