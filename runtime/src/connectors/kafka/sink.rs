@@ -2,8 +2,10 @@
 
 use super::participant::{KafkaParticipant, Options};
 use super::settings::Settings;
+use super::tool::KafkaTransactions;
 use super::writer::{KafkaWriter, KeyOf};
 use crate::api::sink::{Sink, SinkContext, WriterContext};
+use crate::api::transactions::TransactionTool;
 use crate::connectors::format::Format;
 use crate::error::Result;
 use std::marker::PhantomData;
@@ -50,7 +52,7 @@ impl<F: Format> KafkaSink<F> {
         let settings = Settings::new(brokers.as_ref());
         Self {
             topic: topic.into(),
-            options: Options { settings, exactly_once: true, transaction_timeout: TRANSACTION_TIMEOUT },
+            options: Options { settings, exactly_once: true, transaction_timeout: TRANSACTION_TIMEOUT, shards: 1 },
             key: Arc::new(|_, _| false),
             format: PhantomData,
         }
@@ -100,6 +102,16 @@ impl<F: Format> KafkaSink<F> {
         self
     }
 
+    /// How many transactions an epoch's records of one process go into, each through a producer of its own:
+    /// 1 by default. For those whom one producer does not carry. The workers are dealt out among them; the
+    /// transactions are committed one right after the other, so that for a moment readers may see the records
+    /// of some workers only. Sinks that share a transaction need the same number.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.options.shards = shards;
+        self
+    }
+
     /// Sets an option of librdkafka's producer. Those that exactly-once rests on are refused with a
     /// `Config` error when the job starts. Sinks that share a transaction need the same options.
     #[must_use]
@@ -122,6 +134,11 @@ impl<F: Format> Sink for KafkaSink<F> {
     fn participant(&self, _id: &str) -> String {
         let form = if self.options.exactly_once { "kafka" } else { "kafka-at-least-once" };
         format!("{form}:{}", self.options.settings.brokers)
+    }
+
+    fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
+        let tool = || KafkaTransactions::new(&self.options.settings).map(|tool| Box::new(tool) as Box<_>);
+        self.options.exactly_once.then(tool).transpose()
     }
 
     fn open(&self, context: &SinkContext<'_>) -> Result<KafkaParticipant> {

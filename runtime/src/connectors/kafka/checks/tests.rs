@@ -5,7 +5,7 @@ use crate::id::Epoch;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options(timeout: Duration) -> Options {
-    Options { settings: Settings::new("localhost"), exactly_once: true, transaction_timeout: timeout }
+    Options { settings: Settings::new("localhost"), exactly_once: true, transaction_timeout: timeout, shards: 1 }
 }
 
 fn context() -> SinkContext<'static> {
@@ -36,6 +36,13 @@ fn a_transaction_outlasts_the_interval() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("checkpoint.interval"), "{error}");
     times(&options(6 * SECOND), &context()).unwrap();
+}
+
+#[test]
+fn another_store_under_the_same_name_is_told() {
+    assert!(other_stores(&context(), ["j/l/0", "j/l/1"].into_iter()).is_empty());
+    let told = other_stores(&context(), ["j/l/0", "j/other/3"].into_iter()).concat();
+    assert!(told.contains("1 open") && told.contains("j/other/3"), "{told}");
 }
 
 #[test]

@@ -50,8 +50,6 @@ pub(super) struct Connection {
     correlation: i32,
     /// Of each request that the broker knows: key, lowest and highest version.
     versions: Vec<(i16, i16, i16)>,
-    /// When the broker wants to be told again who we are (KIP-368).
-    expires: Option<Instant>,
 }
 
 impl Connection {
@@ -60,17 +58,12 @@ impl Connection {
         let stream = within(connecting, connect(host, port, access)).await;
         let stream = stream.map_err(|error| trouble(&error, host, port, Some(&access.security)))?;
         let (correlation, versions) = (0, Vec::new());
-        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions, expires: None };
+        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions };
         connection.learn_versions(access, deadline).await?;
         if let Some(sasl) = access.security.sasl() {
             connection.authenticate(sasl, deadline).await?;
         }
         Ok(connection)
-    }
-
-    /// Whether the broker would refuse it, as we have to say again who we are.
-    pub fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|expires| Instant::now() >= expires)
     }
 
     /// Sends a request in the highest version that both sides know, of those given.
@@ -80,13 +73,41 @@ impl Connection {
         ours: RangeInclusive<i16>,
         deadline: Instant,
     ) -> Result<(i16, R::Response), Trouble> {
+        let version = self.version::<R>(&ours)?;
+        Ok((version, self.send(request, version, deadline).await?))
+    }
+
+    /// Sends a request without waiting for its answer; returns the number to [`Self::finish`] it with.
+    pub async fn start<R: Request>(
+        &mut self,
+        request: &R,
+        ours: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<i32, Trouble> {
+        let version = self.version::<R>(&ours)?;
+        let started = within(deadline.min(Instant::now() + REQUEST), self.write(request, version)).await;
+        started.map_err(|error| trouble(&error, &self.host, self.port, None))
+    }
+
+    /// The answer to a request that was started; answers come in the order of requests.
+    pub async fn finish<R: Request>(
+        &mut self,
+        correlation: i32,
+        ours: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<R::Response, Trouble> {
+        let version = self.version::<R>(&ours)?;
+        let answer = within(deadline.min(Instant::now() + REQUEST), self.read()).await;
+        let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, None))?;
+        frame::decode::<R>(answer, version, correlation).map_err(|why| self.passing(why))
+    }
+
+    fn version<R: Request>(&self, ours: &RangeInclusive<i16>) -> Result<i16, Trouble> {
         let known = |version: &i16| shape::of(R::KEY, *version).is_some();
         let theirs = self.versions.iter().find(|(key, ..)| *key == R::KEY);
         let both = theirs.map(|&(_, lowest, highest)| lowest.max(*ours.start())..=highest.min(*ours.end()));
-        match both.and_then(|both| both.rev().find(known)) {
-            Some(version) => Ok((version, self.send(request, version, deadline).await?)),
-            None => Err(self.too_old(format_args!("it does not know request {} in version {ours:?}", R::KEY))),
-        }
+        let version = both.and_then(|both| both.rev().find(known));
+        version.ok_or_else(|| self.too_old(format_args!("it does not know request {} in version {ours:?}", R::KEY)))
     }
 
     async fn learn_versions(&mut self, access: &Access, deadline: Instant) -> Result<(), Trouble> {
@@ -107,7 +128,8 @@ impl Connection {
         Ok(())
     }
 
-    /// KIP-43, KIP-152.
+    /// KIP-43, KIP-152. A broker that wants to be told again after some time (KIP-368) closes the connection, and
+    /// is told on the next one.
     async fn authenticate(&mut self, sasl: &Sasl, deadline: Instant) -> Result<(), Trouble> {
         let mechanism = StrBytes::from_static_str(sasl.mechanism());
         let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
@@ -125,7 +147,6 @@ impl Connection {
         let (mut message, mut exchange) = sasl.begin(nonce, SystemClock.now_ms());
         loop {
             let request = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
-            let started = Instant::now();
             let answer = self.call(request, 2..=2, deadline).await?.1;
             if answer.error_code != 0 {
                 let why = answer.error_message.map(|why| format!(" ({})", &*why)).unwrap_or_default();
@@ -133,10 +154,6 @@ impl Connection {
                 return Err(self.refused(format!(
                     "it does not let {user:?} in with {mechanism}: check sasl.username and sasl.password, or the token{why}"
                 )));
-            }
-            if let Ok(lifetime @ 1..) = u64::try_from(answer.session_lifetime_ms) {
-                // Some time before, as the broker counts from its own side.
-                self.expires = Some(started + Duration::from_millis(lifetime) / 5 * 4);
             }
             match exchange.next(&answer.auth_bytes).map_err(|why| self.refused(why))? {
                 None => return Ok(()),
@@ -156,20 +173,31 @@ impl Connection {
     }
 
     async fn exchange<R: Request>(&mut self, request: &R, version: i16, deadline: Instant) -> io::Result<Bytes> {
-        self.correlation = self.correlation.wrapping_add(1);
-        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
         within(deadline.min(Instant::now() + REQUEST), async {
-            self.stream.write_all(&frame).await?;
-            self.stream.flush().await?;
-            let mut prefix = [0; 4];
-            self.stream.read_exact(&mut prefix).await?;
-            let length = frame::length(prefix).map_err(|why| io::Error::other(NotKafka(why)))?;
-            // Room grows with what arrives, whatever was announced.
-            let mut answer = Vec::with_capacity(length.min(ROOM));
-            (&mut self.stream).take(length as u64).read_to_end(&mut answer).await?;
-            if answer.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer.into()) }
+            self.write(request, version).await?;
+            self.read().await
         })
         .await
+    }
+
+    /// Sends a request; returns its number.
+    async fn write<R: Request>(&mut self, request: &R, version: i16) -> io::Result<i32> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
+        self.stream.write_all(&frame).await?;
+        self.stream.flush().await?;
+        Ok(self.correlation)
+    }
+
+    /// The next answer, without its length.
+    async fn read(&mut self) -> io::Result<Bytes> {
+        let mut prefix = [0; 4];
+        self.stream.read_exact(&mut prefix).await?;
+        let length = frame::length(prefix).map_err(|why| io::Error::other(NotKafka(why)))?;
+        // Room grows with what arrives, whatever was announced.
+        let mut answer = Vec::with_capacity(length.min(ROOM));
+        (&mut self.stream).take(length as u64).read_to_end(&mut answer).await?;
+        if answer.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer.into()) }
     }
 
     fn too_old(&self, what: impl std::fmt::Display) -> Trouble {
