@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a transaction may stay undecided, unless said otherwise. It has to cover the checkpoint
-/// interval, the checkpoint's own time and, for now, the time that a job may be down.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
+/// interval and the time of some checkpoints that are late, but not the time that a job may be down: what
+/// expires then is written again from the log. Longer only holds readers back longer after a crash.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Writes one topic; exactly once unless said otherwise.
 ///
@@ -91,9 +92,10 @@ impl<F: Format> KafkaSink<F> {
         self
     }
 
-    /// After which time the broker aborts a transaction that nobody ended: 10 minutes by default. Must
-    /// be more than the checkpoint interval plus the longest time the job may be down, and no more
-    /// than the brokers' `transaction.max.timeout.ms` (15 minutes unless raised).
+    /// After which time the broker aborts a transaction that nobody ended: 5 minutes by default. Must
+    /// be more than the checkpoint interval plus the time a checkpoint may take, and no more than the brokers'
+    /// `transaction.max.timeout.ms` (15 minutes unless raised). The job may be down for longer: what was
+    /// prepared is then written again from the broker's log, as long as the topic keeps it.
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.options.transaction_timeout = timeout;
