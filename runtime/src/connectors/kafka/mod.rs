@@ -34,6 +34,7 @@ mod sink;
 mod source;
 mod start;
 mod tally;
+mod tool;
 #[doc(hidden)]
 pub mod wire;
 mod writer;

@@ -146,11 +146,14 @@ impl KafkaParticipant {
             .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {topic:?} contains a NUL")))?;
         let pool = self.pool()?;
         if !self.writers.iter().any(|writer| writer.topic == topic) {
+            // Before librdkafka is asked, which of a missing right only says that one is missing.
+            if let Some(transactions) = &mut self.transactions {
+                checks::topic(&mut transactions.brokers().cluster, topic)?;
+            }
             pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
         }
         if let (Some(transactions), false) = (&mut self.transactions, self.topic_ids.contains_key(topic)) {
             let cluster = &mut transactions.brokers().cluster;
-            checks::topic(cluster, topic)?;
             let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
             self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
         }
