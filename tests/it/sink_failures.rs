@@ -104,13 +104,13 @@ fn a_sink_that_is_late_is_waited_for_without_a_restart() {
             let dir = tempfile::tempdir().unwrap();
             let t = Tallying::new(make_items(900, 9, 3), Faults::default().at(step, 1, Act::Block));
             let mut settings = settings(dir.path(), 2);
-            settings.checkpoint.timeout = Duration::from_millis(150);
+            settings.checkpoint.timeout = Duration::from_secs(1);
             settings.checkpoint.tolerated_timeouts = 20;
             let running = start(t.job_with(settings));
             t.input.open_each(100);
             t.faults.wait_for(step, 1);
             // Several timeouts: nothing tells of them but time.
-            std::thread::sleep(Duration::from_millis(600));
+            std::thread::sleep(Duration::from_millis(2_300));
             t.faults.release();
             t.output.wait_committed(300);
             t.input.open_all();
