@@ -5,12 +5,15 @@
 
 use super::checks;
 use super::committable::{self, KafkaCommittable, WriterShare};
+use super::lanes::Lanes;
+use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
 use super::recover;
+use super::routes::Routes;
 use super::settings::Settings;
 use super::wire::{Cluster, Described};
-use super::writer::{self, KafkaWriter, KeyOf, Sealed};
+use super::writer::{KafkaWriter, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
@@ -18,7 +21,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,16 +95,10 @@ pub struct KafkaParticipant {
     pub(super) cluster_id: String,
     pool: Option<Arc<Pool>>,
     waiters: Arc<Waiters>,
-    /// By the writer's number.
-    writers: Vec<WriterInfo>,
-    topic_ids: BTreeMap<String, String>,
+    routes: Arc<Routes>,
+    /// Without transactions: records that were sent for the writers since the start, by route.
+    sent_for: BTreeMap<usize, u64>,
     prepared: BTreeMap<Epoch, Arc<Outlet>>,
-}
-
-struct WriterInfo {
-    sink: String,
-    worker: usize,
-    topic: String,
 }
 
 impl KafkaParticipant {
@@ -123,17 +119,16 @@ impl KafkaParticipant {
             cluster_id,
             pool: None,
             waiters: Arc::default(),
-            writers: Vec::new(),
-            topic_ids: BTreeMap::new(),
+            routes: Arc::default(),
+            sent_for: BTreeMap::new(),
             prepared: BTreeMap::new(),
         })
     }
 
     pub(super) fn writer<F: Format>(
         &mut self,
-        topic: &str,
+        shape: Shape<F::Record>,
         options: &Options,
-        key: KeyOf<F::Record>,
         context: &WriterContext<'_>,
     ) -> Result<KafkaWriter<F>> {
         if *options != self.options {
@@ -141,21 +136,30 @@ impl KafkaParticipant {
                            .transaction_timeout(..): give them the same";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let name = CString::new(topic)
-            .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {topic:?} contains a NUL")))?;
         let pool = self.pool()?;
-        if !self.writers.iter().any(|writer| writer.topic == topic) {
-            pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
+        let (routes, waiters, on_refused) = (self.routes.clone(), self.waiters.clone(), shape.on_refused.clone());
+        let mut lanes = Lanes::new(context.id, context.worker, routes, waiters, on_refused);
+        if let TopicOf::Fixed(topic) = &shape.topic {
+            self.look_up(topic, &pool)?;
+            lanes.set_fixed(topic)?;
         }
-        if let (Some(cluster), false) = (&mut self.cluster, self.topic_ids.contains_key(topic)) {
-            checks::topic(cluster, topic)?;
-            let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
-            self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
+        if let OnRefused::DeadLetter(topic) = &shape.on_refused {
+            self.look_up(topic, &pool)?;
+            lanes.set_dead(topic)?;
         }
-        let number = self.writers.len();
-        self.writers.push(WriterInfo { sink: context.id.to_owned(), worker: context.worker, topic: topic.to_owned() });
         let waiter = self.waiters.add(context.waker.clone());
-        Ok(KafkaWriter::new(name, number, pool, waiter, key, context.epoch))
+        Ok(KafkaWriter::new(shape, lanes, pool, waiter, context.epoch))
+    }
+
+    /// Refuses a topic that cannot be written to.
+    fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
+        if self.routes.look(topic, Instant::now()).is_none() {
+            self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
+            if let Some(cluster) = &mut self.cluster {
+                checks::topic(cluster, topic)?;
+            }
+        }
+        Ok(())
     }
 
     fn pool(&self) -> Result<Arc<Pool>> {
@@ -163,27 +167,36 @@ impl KafkaParticipant {
         self.pool.clone().ok_or_else(unrecovered)
     }
 
-    /// Sends what the writers had to leave, and waits until every record has arrived.
-    fn drain(&self, outlet: &Outlet, sealed: &[Sealed], deferred: Vec<Deferred>) -> Result<()> {
+    /// Sends what the writers had to leave, and waits until every record has arrived. Returns what is
+    /// then sealed.
+    fn drain(&mut self, outlet: &Arc<Outlet>, sealed: &[Sealed], deferred: Vec<Deferred>) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
-        for Deferred { writer, topic, records } in deferred {
-            let topic = outlet.topic(&topic)?;
-            for record in records {
-                while !writer::send(&topic, record.key.as_deref(), &record.value, record.timestamp_ms, writer)? {
-                    outlet.check()?;
-                    outlet.flush(FLUSH_STEP);
-                    in_time(deadline)?;
-                }
-                outlet.count_sent(1);
+        for Deferred { mut lanes, mut kept } in deferred {
+            lanes.open(outlet.clone());
+            while !lanes.give_all(&mut kept)? {
+                outlet.check()?;
+                in_time(deadline)?;
+                outlet.flush(FLUSH_STEP);
+            }
+            for Sealed { writer, records } in lanes.seal(true) {
+                *self.sent_for.entry(writer).or_default() += records;
             }
         }
+        let mut all: BTreeMap<usize, u64> = self.sent_for.clone();
+        for Sealed { writer, records } in sealed {
+            *all.entry(*writer).or_default() += records;
+        }
         let tally = outlet.tally();
-        while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.writer) < sealed.records) {
+        while all.iter().any(|(route, records)| tally.acknowledged_of(*route) < *records) {
             outlet.check()?;
             in_time(deadline)?;
             outlet.flush(FLUSH_STEP);
         }
-        outlet.check()
+        outlet.check()?;
+        if self.options.exactly_once {
+            self.sent_for.clear();
+        }
+        Ok(all.into_iter().map(|(writer, records)| Sealed { writer, records }).collect())
     }
 
     fn prepare_transaction(&mut self, outlet: &Outlet, epoch: Epoch, sealed: &[Sealed]) -> Result<KafkaCommittable> {
@@ -203,14 +216,8 @@ impl KafkaParticipant {
             return Err(Error::new(ErrorKind::Sink, message));
         };
         let partitions = outlet.tally().ranges(|writer| {
-            let topic = self.writers[writer].topic.clone();
-            let topic_id = self.topic_ids.get(&topic).cloned().unwrap_or_default();
-            (topic, topic_id)
-        });
-        let writers = sealed.iter().filter(|sealed| sealed.records > 0).map(|sealed| WriterShare {
-            sink: self.writers[sealed.writer].sink.clone(),
-            worker: self.writers[sealed.writer].worker,
-            records: sealed.records,
+            let (route, topic_id) = self.routes.get(writer);
+            (route.topic, topic_id)
         });
         let committable = KafkaCommittable {
             version: committable::VERSION,
@@ -222,12 +229,25 @@ impl KafkaParticipant {
             timeout_ms: described.timeout_ms,
             epoch,
             records: sealed.iter().map(|sealed| sealed.records).sum(),
-            writers: writers.collect(),
+            writers: writer_shares(&self.routes, sealed),
             partitions,
         };
         prove_ours(cluster, &committable, &described)?;
         Ok(committable)
     }
+}
+
+/// How many records each writer has in the transaction.
+fn writer_shares(routes: &Routes, sealed: &[Sealed]) -> Vec<WriterShare> {
+    let mut shares: Vec<WriterShare> = Vec::new();
+    for &Sealed { writer, records } in sealed.iter().filter(|sealed| sealed.records > 0) {
+        let (route, _) = routes.get(writer);
+        match shares.iter_mut().find(|share| share.sink == route.sink && share.worker == route.worker) {
+            Some(share) => share.records += records,
+            None => shares.push(WriterShare { sink: route.sink, worker: route.worker, records }),
+        }
+    }
+    shares
 }
 
 /// Refuses a second participant for the same cluster: its recovery would abort the first one's
@@ -291,17 +311,25 @@ impl TwoPhaseCommit for KafkaParticipant {
 
     fn prepare(&mut self, epoch: Epoch, shares: Vec<Share>) -> Result<Option<Vec<u8>>> {
         let pool = self.pool()?;
-        let read = |share: &Share| serde_json::from_slice::<Sealed>(&share.bytes);
-        let sealed: Vec<Sealed> = shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
-            Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
-        })?;
-        if sealed.iter().all(|sealed| sealed.records == 0) {
+        let read = |share: &Share| serde_json::from_slice::<Vec<Sealed>>(&share.bytes);
+        let sealed: Vec<Vec<Sealed>> =
+            shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
+                Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
+            })?;
+        let (sealed, deferred) = (sealed.concat(), pool.take_deferred(epoch));
+        if deferred.is_empty() && sealed.iter().all(|sealed| sealed.records == 0) {
             pool.carry(epoch);
             return Ok(None);
         }
         let outlet = pool.outlet_by(epoch, Instant::now() + ANSWER_WITHIN)?;
-        self.drain(&outlet, &sealed, pool.take_deferred(epoch))?;
+        let sealed = self.drain(&outlet, &sealed, deferred)?;
         if !self.options.exactly_once {
+            pool.take_prepared(epoch);
+            return Ok(None);
+        }
+        if sealed.iter().all(|sealed| sealed.records == 0) {
+            // All that was left to be sent was refused.
+            pool.carry(epoch);
             return Ok(None);
         }
         let committable = self.prepare_transaction(&outlet, epoch, &sealed)?;

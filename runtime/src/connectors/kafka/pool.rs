@@ -7,12 +7,13 @@
 //! A transactional id that a manifest lists is used again only when a later manifest is durable: until
 //! then its state at the coordinator is what recovery would ask for.
 
+use super::lanes::Lanes;
+use super::message::Kept;
 use super::producer::{Outlet, Poller, Waiters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -39,18 +40,10 @@ pub(super) struct Plan {
     pub prefix: Option<String>,
 }
 
-/// A record that found no room, to be sent by the participant.
-pub(super) struct Record {
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-    pub timestamp_ms: Option<i64>,
-}
-
 /// What a writer could not send before it sealed an epoch, in order.
 pub(super) struct Deferred {
-    pub writer: usize,
-    pub topic: CString,
-    pub records: Vec<Record>,
+    pub lanes: Lanes,
+    pub kept: VecDeque<Kept>,
 }
 
 #[derive(Default)]
@@ -212,6 +205,13 @@ impl Pool {
         Ok(outlet.tally().acknowledged_of(writer) >= records)
     }
 
+    /// Whether all records of an epoch have arrived, those too that the participant had to send.
+    pub fn is_prepared(&self, epoch: Epoch) -> Result<bool> {
+        let state = self.state();
+        state.check()?;
+        Ok(state.prepared >= Some(epoch))
+    }
+
     /// The epoch's records have all arrived: its outlet now belongs to the participant.
     pub fn take_prepared(&self, epoch: Epoch) {
         let mut state = self.state();
@@ -228,6 +228,8 @@ impl Pool {
             state.ready.push(outlet);
         }
         state.prepared = state.prepared.max(Some(epoch));
+        drop(state);
+        self.waiters.wake();
     }
 
     /// What the manifest of this epoch lists is being committed, so it is durable: what only earlier
