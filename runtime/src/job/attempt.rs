@@ -109,7 +109,9 @@ impl Runner {
         let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let storage = Storage::start(log, &start.topology, self.settings.checkpoint.retain, &events)?;
+        let checkpoint = &self.settings.checkpoint;
+        let checkpoints = checkpoint.tolerated_timeouts as usize + 1;
+        let storage = Storage::start(log, &start.topology, checkpoint.retain, checkpoints, &events)?;
         let participants = participants.start(&events)?;
         let workers = Workers::spawn(plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };
@@ -133,6 +135,7 @@ impl Runner {
             interval_ms: Some(whole_ms(checkpoint.interval)),
             pause_ms_min: whole_ms(checkpoint.min_pause),
             timeout_ms: whole_ms(checkpoint.timeout),
+            tolerated_timeouts: checkpoint.tolerated_timeouts,
         }
     }
 
@@ -150,6 +153,7 @@ impl Runner {
         let attempt = crate::random::uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
         let request = ClaimRequest { attempt, info, restore, now_ms: SystemClock.now_ms(), follows };
+        crash_point("before-claim");
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
@@ -374,6 +378,13 @@ impl Runner {
             Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Abandoned { epoch, late } => {
+                tracing::warn!(
+                    epoch = epoch.0,
+                    late,
+                    "a checkpoint is too late; the next one takes in what it has prepared"
+                );
+            }
             Effect::Abort { committable } => threads.participants.abort(committable),
             Effect::Settled(settled) => {
                 crash_point("settled");

@@ -40,10 +40,17 @@ struct Writer {
 }
 
 impl Storage {
-    pub fn start(log: ClaimedLog, topology: &Topology, retain: usize, events: &SyncSender<Event>) -> Result<Self> {
+    /// `checkpoints`: how many may have blobs waiting, as those that were too late do.
+    pub fn start(
+        log: ClaimedLog,
+        topology: &Topology,
+        retain: usize,
+        checkpoints: usize,
+        events: &SyncSender<Event>,
+    ) -> Result<Self> {
         let workers = topology.workers;
-        // One checkpoint's blobs of all operators and workers, its manifest, and the retention of the one before.
-        let (tasks, inbox) = sync_channel(topology.operators.len() * workers + 4);
+        // The blobs of all operators and workers, a manifest, and the retention of the one before.
+        let (tasks, inbox) = sync_channel(topology.operators.len() * workers * checkpoints + 4);
         let (events, writer) = (events.clone(), Writer { log, workers, retain });
         let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events)).map_err(
             |error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error),

@@ -7,7 +7,7 @@ use super::message::{Headers, Kept, OnRefused, Outgoing, To};
 use super::notice::Notice;
 use super::producer::{Delivery, Outlet, Waiters};
 use super::raw::{Answer, ProducerTopic, Questions};
-use super::routes::{Known, Route, Routes};
+use super::routes::{Known, Route, Routes, Writer};
 use super::writer::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -34,8 +34,7 @@ enum Sent {
 
 /// See the module.
 pub(super) struct Lanes {
-    sink: String,
-    worker: usize,
+    writer: Writer,
     routes: Arc<Routes>,
     waiters: Arc<Waiters>,
     on_refused: OnRefused,
@@ -70,10 +69,9 @@ struct Question {
 }
 
 impl Lanes {
-    pub fn new(sink: &str, worker: usize, routes: Arc<Routes>, waiters: Arc<Waiters>, on_refused: OnRefused) -> Self {
+    pub fn new(writer: Writer, routes: Arc<Routes>, waiters: Arc<Waiters>, on_refused: OnRefused) -> Self {
         Self {
-            sink: sink.to_owned(),
-            worker,
+            writer,
             routes,
             waiters,
             on_refused,
@@ -115,8 +113,7 @@ impl Lanes {
         }
         let name = CString::new(topic)
             .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {topic:?} contains a NUL")))?;
-        let route = Route { sink: self.sink.clone(), worker: self.worker, topic: topic.to_owned() };
-        let route = self.routes.add(route);
+        let route = self.routes.add(Route { writer: self.writer.clone(), topic: topic.to_owned() });
         self.lanes.push(Lane { topic: topic.to_owned(), name, partitions, route, handle: None, sent: 0 });
         self.numbers.insert(topic.to_owned(), self.lanes.len() - 1);
         Ok(self.lanes.len() - 1)
@@ -124,12 +121,17 @@ impl Lanes {
 
     /// The same ways for what the writer leaves behind at a barrier.
     pub fn copy(&self) -> Self {
-        let mut copy =
-            Self::new(&self.sink, self.worker, self.routes.clone(), self.waiters.clone(), self.on_refused.clone());
+        let (routes, waiters) = (self.routes.clone(), self.waiters.clone());
+        let mut copy = Self::new(self.writer.clone(), routes, waiters, self.on_refused.clone());
         copy.lanes = self.lanes.iter().map(Lane::copy).collect();
         copy.numbers = self.numbers.clone();
         (copy.fixed, copy.dead) = (self.fixed, self.dead);
         copy
+    }
+
+    /// Which of an epoch's transactions the records go into.
+    pub fn shard(&self) -> usize {
+        self.writer.shard
     }
 
     pub fn open(&mut self, outlet: Arc<Outlet>) {
@@ -142,7 +144,7 @@ impl Lanes {
 
     /// What was sent so far, by route. With `anew`, the outlet is given back and counting begins anew.
     pub fn seal(&mut self, anew: bool) -> Vec<Sealed> {
-        let sealed = self.lanes.iter().map(|lane| Sealed { writer: lane.route, records: lane.sent }).collect();
+        let sealed = self.lanes.iter().map(|lane| Sealed { route: lane.route, records: lane.sent }).collect();
         if anew {
             (self.outlet, self.question) = (None, None);
             for lane in &mut self.lanes {
@@ -335,7 +337,7 @@ impl Lanes {
         };
         self.refused += 1;
         if let Some(held_back) = self.notice.due(Instant::now()) {
-            tracing::warn!(target: "staunch::kafka", sink = self.sink, held_back, "a record {place}: {why}");
+            tracing::warn!(target: "staunch::kafka", sink = self.writer.sink, held_back, "a record {place}: {why}");
         }
         Ok(true)
     }

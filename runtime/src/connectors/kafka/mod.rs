@@ -6,9 +6,9 @@
 //! reader  watch             they are read in batches; new ones are found
 //! sink  message             what of a record goes where in a message
 //! writer  lanes  routes     messages to librdkafka: which topic, what is refused; never blocks a worker
-//! participant  recover      two-phase commit: prepare, commit, and what a dead process left behind
-//! pool  producer  tally     transactional producers, one transaction per epoch, delivery reports
-//! fate  committable         what a manifest says of a transaction, and whether it was committed
+//! participant               two-phase commit; what is decided, and when, is in `crate::transaction`
+//! pool  producer  tally     transactional producers, one transaction per epoch and shard, delivery reports
+//! brokers                   the cluster, as the protocol asks it
 //! checks                    what is looked at before a sink writes
 //! wire                      the protocol itself, for what librdkafka cannot do
 //! settings  security        one set of options, for librdkafka and for the wire
@@ -22,9 +22,8 @@
 #![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
 
 mod ask;
+mod brokers;
 mod checks;
-mod committable;
-mod fate;
 mod lanes;
 mod log;
 mod message;
@@ -35,7 +34,6 @@ mod position;
 mod producer;
 mod raw;
 mod reader;
-mod recover;
 mod routes;
 mod security;
 mod settings;
@@ -48,7 +46,6 @@ mod watch;
 pub mod wire;
 mod writer;
 
-pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use message::{Headers, OnRefused};
 pub use participant::KafkaParticipant;
 pub use reader::KafkaReader;
@@ -56,3 +53,5 @@ pub use security::{Sasl, Security, Tls};
 pub use sink::KafkaSink;
 pub use source::{KafkaSource, OnLostOffsets, StartAt};
 pub use writer::KafkaWriter;
+
+pub use crate::transaction::{KafkaCommittable, PartitionRange, WriterShare};

@@ -1,35 +1,35 @@
 //! [`KafkaParticipant`]: one transaction per process, cluster and epoch, prepared and committed.
 //!
-//! What was prepared is named by bytes; the live producer is only the quick way to commit it. Whatever
-//! goes wrong on that way is settled by asking for the transaction's fate, as after a crash.
+//! What is decided, and in which order, is in [`crate::transaction`]; here are the producers, the writers'
+//! records and the threads.
 
+use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
-use super::committable::{self, KafkaCommittable, WriterShare};
 use super::lanes::Lanes;
 use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
-use super::recover;
-use super::routes::Routes;
+use super::routes::{Routes, Writer};
 use super::settings::Settings;
-use super::wire::{Cluster, Described};
+use super::wire::Cluster;
 use super::writer::{KafkaWriter, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::transaction::{Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long brokers have to answer one question; a restarting one needs some seconds.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How long the live producer has to commit before the transaction's fate is asked for.
-const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// How long librdkafka flushes before delivery reports are looked at again.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
+/// librdkafka waits so long, give or take a fifth, before it sends a request again. More than its own
+/// 100 ms, so that a slow commit can still be told from a repeated one.
+const RETRY_BACKOFF_MS: u64 = 400;
+const RETRY_BACKOFF: &str = "retry.backoff.ms";
 
 /// What a sink was told. Sinks that share a participant need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub(super) struct Options {
     pub settings: Settings,
     pub exactly_once: bool,
     pub transaction_timeout: Duration,
+    pub shards: usize,
 }
 
 const DEFAULTS: &[(&str, &str)] = &[
@@ -73,7 +74,8 @@ impl Options {
             return self.settings.client(&[DEFAULTS, &[("linger.ms", "5")]].concat(), common, owned);
         }
         // Nothing is visible before the commit, and a flush cuts it short: lingering costs no latency.
-        let defaults = [DEFAULTS, &[("linger.ms", "50")]].concat();
+        let backoff_ms = RETRY_BACKOFF_MS.to_string();
+        let defaults = [DEFAULTS, &[("linger.ms", "50"), (RETRY_BACKOFF, &backoff_ms)]].concat();
         let decided =
             [common, &[("transaction.timeout.ms", &timeout_ms), ("message.timeout.ms", &timeout_ms)]].concat();
         self.settings.client(&defaults, &decided, owned_in_transactions)
@@ -81,48 +83,49 @@ impl Options {
 
     /// A transaction that is prepared must not expire before it can be committed.
     pub(super) fn margin(&self) -> Duration {
-        (self.transaction_timeout / 4).min(Duration::from_secs(30))
+        margin(self.transaction_timeout)
+    }
+
+    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+        let config = self.producer()?;
+        let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
+        let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
+        Ok(Plan { config, prefix, shards: self.shards, clean_within })
     }
 }
 
 /// The two-phase commit of all Kafka sinks with the same brokers.
 pub struct KafkaParticipant {
-    pub(super) options: Options,
-    /// `<job>/<lineage>/`
-    pub(super) prefix: String,
+    options: Options,
     /// Only with transactions.
-    pub(super) cluster: Option<Cluster>,
-    pub(super) cluster_id: String,
+    transactions: Option<Transactions<KafkaBrokers, Arc<Outlet>>>,
     pool: Option<Arc<Pool>>,
     waiters: Arc<Waiters>,
+    /// How many there are.
+    writers: usize,
     routes: Arc<Routes>,
     /// Without transactions: records that were sent for the writers since the start, by route.
     sent_for: BTreeMap<usize, u64>,
-    prepared: BTreeMap<Epoch, Arc<Outlet>>,
 }
 
 impl KafkaParticipant {
     pub(super) fn open(options: Options, context: &SinkContext<'_>) -> Result<Self> {
         options.producer()?;
-        let (mut cluster, mut cluster_id) = (None, String::new());
-        if options.exactly_once {
-            let mut asked = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
-            cluster_id = asked.cluster_id(ANSWER_WITHIN)?;
-            claim_cluster(&cluster_id, context)?;
-            checks::cluster(&mut asked, &options, context, &format!("{}/{}/0", context.job, context.lineage))?;
-            cluster = Some(asked);
+        if options.shards == 0 {
+            return Err(Error::new(ErrorKind::Config, ".shards(0) leaves no transaction to write into: use 1 or more"));
         }
-        Ok(Self {
-            options,
-            prefix: format!("{}/{}/", context.job, context.lineage),
-            cluster,
-            cluster_id,
-            pool: None,
-            waiters: Arc::default(),
-            routes: Arc::default(),
-            sent_for: BTreeMap::new(),
-            prepared: BTreeMap::new(),
-        })
+        let mut transactions = None;
+        if options.exactly_once {
+            let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
+            claim_cluster(&cluster_id, context)?;
+            let prefix = format!("{}/{}/", context.job, context.lineage);
+            checks::cluster(&mut cluster, &options, context, &format!("{prefix}0"))?;
+            let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
+            transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
+        }
+        let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
@@ -137,8 +140,10 @@ impl KafkaParticipant {
             return Err(Error::new(ErrorKind::Config, message));
         }
         let pool = self.pool()?;
-        let (routes, waiters, on_refused) = (self.routes.clone(), self.waiters.clone(), shape.on_refused.clone());
-        let mut lanes = Lanes::new(context.id, context.worker, routes, waiters, on_refused);
+        let shard = pool.shard(self.writers);
+        self.writers += 1;
+        let writer = Writer { sink: context.id.to_owned(), worker: context.worker, shard };
+        let mut lanes = Lanes::new(writer, self.routes.clone(), self.waiters.clone(), shape.on_refused.clone());
         if let TopicOf::Fixed(topic) = &shape.topic {
             self.look_up(topic, &pool)?;
             lanes.set_fixed(topic)?;
@@ -155,99 +160,76 @@ impl KafkaParticipant {
     fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
         if self.routes.look(topic, Instant::now()).is_none() {
             self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
-            if let Some(cluster) = &mut self.cluster {
-                checks::topic(cluster, topic)?;
+            if let Some(transactions) = &mut self.transactions {
+                checks::topic(&mut transactions.brokers().cluster, topic)?;
             }
         }
         Ok(())
     }
 
-    fn pool(&self) -> Result<Arc<Pool>> {
-        let unrecovered = || Error::new(ErrorKind::Internal, "a Kafka sink was used before recovery");
-        self.pool.clone().ok_or_else(unrecovered)
-    }
-
-    /// Sends what the writers had to leave, and waits until every record has arrived. Returns what is
-    /// then sealed.
-    fn drain(&mut self, outlet: &Arc<Outlet>, sealed: &[Sealed], deferred: Vec<Deferred>) -> Result<Vec<Sealed>> {
+    /// Sends what the writers had to leave, and adds it to what they sealed.
+    fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
-        for Deferred { mut lanes, mut kept } in deferred {
+        for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
+            let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
             while !lanes.give_all(&mut kept)? {
                 outlet.check()?;
                 in_time(deadline)?;
                 outlet.flush(FLUSH_STEP);
             }
-            for Sealed { writer, records } in lanes.seal(true) {
-                *self.sent_for.entry(writer).or_default() += records;
+            for Sealed { route, records } in lanes.seal(true) {
+                *self.sent_for.entry(route).or_default() += records;
             }
         }
-        let mut all: BTreeMap<usize, u64> = self.sent_for.clone();
-        for Sealed { writer, records } in sealed {
-            *all.entry(*writer).or_default() += records;
+        let mut all = self.sent_for.clone();
+        for Sealed { route, records } in sealed {
+            *all.entry(*route).or_default() += records;
         }
-        let tally = outlet.tally();
-        while all.iter().any(|(route, records)| tally.acknowledged_of(*route) < *records) {
-            outlet.check()?;
-            in_time(deadline)?;
-            outlet.flush(FLUSH_STEP);
-        }
-        outlet.check()?;
         if self.options.exactly_once {
             self.sent_for.clear();
         }
-        Ok(all.into_iter().map(|(writer, records)| Sealed { writer, records }).collect())
+        Ok(all.into_iter().map(|(route, records)| Sealed { route, records }).collect())
     }
 
-    fn prepare_transaction(&mut self, outlet: &Outlet, epoch: Epoch, sealed: &[Sealed]) -> Result<KafkaCommittable> {
-        let left = self.options.transaction_timeout.saturating_sub(outlet.age());
-        if left < self.options.margin() {
-            let message = format!(
-                "the transaction of epoch {epoch} has {} s left before the broker aborts it: raise \
-                 .transaction_timeout(..) above the checkpoint interval and the time a checkpoint takes",
-                left.as_secs()
-            );
-            return Err(Error::new(ErrorKind::Timeout, message));
-        }
-        let cluster = self.cluster.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "no cluster"))?;
-        let described = cluster.describe(&outlet.id, ANSWER_WITHIN)?;
-        let Some(described) = described.filter(|described| described.state == "Ongoing") else {
-            let message = format!("the transaction {} is not open any more: the broker aborted it", outlet.id);
-            return Err(Error::new(ErrorKind::Sink, message));
-        };
-        let partitions = outlet.tally().ranges(|writer| {
-            let (route, topic_id) = self.routes.get(writer);
-            (route.topic, topic_id)
-        });
-        let committable = KafkaCommittable {
-            version: committable::VERSION,
-            cluster_id: self.cluster_id.clone(),
-            transactional_id: outlet.id.clone(),
-            producer_id: described.producer.id,
-            producer_epoch: described.producer.epoch,
-            start_ms: described.start_ms,
-            timeout_ms: described.timeout_ms,
-            epoch,
-            records: sealed.iter().map(|sealed| sealed.records).sum(),
-            writers: writer_shares(&self.routes, sealed),
-            partitions,
-        };
-        prove_ours(cluster, &committable, &described)?;
-        Ok(committable)
+    fn transactions(&mut self) -> Result<&mut Transactions<KafkaBrokers, Arc<Outlet>>> {
+        let none = || Error::new(ErrorKind::Internal, "a Kafka sink without transactions prepared one");
+        self.transactions.as_mut().ok_or_else(none)
+    }
+
+    fn pool(&self) -> Result<Arc<Pool>> {
+        let unrecovered = || Error::new(ErrorKind::Internal, "a Kafka sink was used before recovery");
+        self.pool.clone().ok_or_else(unrecovered)
     }
 }
 
-/// How many records each writer has in the transaction.
-fn writer_shares(routes: &Routes, sealed: &[Sealed]) -> Vec<WriterShare> {
-    let mut shares: Vec<WriterShare> = Vec::new();
-    for &Sealed { writer, records } in sealed.iter().filter(|sealed| sealed.records > 0) {
-        let (route, _) = routes.get(writer);
-        match shares.iter_mut().find(|share| share.sink == route.sink && share.worker == route.worker) {
+/// Waits until every record has arrived.
+fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration) -> Result<()> {
+    let deadline = Instant::now() + within;
+    let tally = outlet.tally();
+    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.route) < sealed.records) {
+        outlet.check()?;
+        in_time(deadline)?;
+        outlet.flush(FLUSH_STEP);
+    }
+    outlet.check()
+}
+
+/// What an outlet's transaction holds, by its delivery reports.
+fn written(outlet: &Outlet, sealed: &[&Sealed], routes: &Routes) -> Written {
+    let partitions = outlet.tally().ranges(|route| {
+        let (route, topic_id) = routes.get(route);
+        (route.topic, topic_id)
+    });
+    let mut writers: Vec<WriterShare> = Vec::new();
+    for &&Sealed { route, records } in sealed.iter().filter(|sealed| sealed.records > 0) {
+        let Writer { sink, worker, .. } = routes.get(route).0.writer;
+        match writers.iter_mut().find(|share| share.sink == sink && share.worker == worker) {
             Some(share) => share.records += records,
-            None => shares.push(WriterShare { sink: route.sink, worker: route.worker, records }),
+            None => writers.push(WriterShare { sink, worker, records }),
         }
     }
-    shares
+    Written { partitions, writers }
 }
 
 /// Refuses a second participant for the same cluster: its recovery would abort the first one's
@@ -278,34 +260,25 @@ fn in_time(deadline: Instant) -> Result<()> {
     Err(Error::new(ErrorKind::Timeout, "Kafka did not take all records before the transaction's timeout"))
 }
 
-/// The description names an id, not a transaction: somebody may have taken the id over after our last
-/// record. The batch at our first offset tells whose it is; without this check, records were lost. One
-/// partition is enough, as all records of a transaction come from one session.
-fn prove_ours(cluster: &mut Cluster, committable: &KafkaCommittable, described: &Described) -> Result<()> {
-    let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
-    let range = committable.partitions.first().ok_or_else(missing)?;
-    let peek = cluster.peek(&range.topic, range.partition, range.first, false, ANSWER_WITHIN)?;
-    let ours = peek.batch.is_some_and(|batch| {
-        let same = batch.producer_id == described.producer.id && batch.producer_epoch == described.producer.epoch;
-        same && !batch.control && batch.first <= range.first
-    });
-    if ours {
-        return Ok(());
-    }
-    let message = format!(
-        "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
-         running twice?",
-        committable.transactional_id, described.producer.id, described.producer.epoch
-    );
-    Err(Error::new(ErrorKind::Sink, message))
-}
-
 impl TwoPhaseCommit for KafkaParticipant {
-    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
-        let listed = recover::recover(self, &published)?;
-        let plan =
-            Plan { config: self.options.producer()?, prefix: self.options.exactly_once.then(|| self.prefix.clone()) };
-        self.pool = Some(Pool::start(plan, self.waiters.clone(), listed)?);
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
+        let (mut prefix, mut listed) = (None, BTreeSet::new());
+        match (&mut self.transactions, published.first()) {
+            (Some(transactions), _) => {
+                listed = transactions.recover(published, recovery)?;
+                prefix = Some(transactions.prefix().to_owned());
+            }
+            (None, None) => {}
+            (None, Some(one)) => {
+                let message = format!(
+                    "the checkpoint lists Kafka transactions of epoch {}, but the sink is .at_least_once() now: start once \
+                     more with .exactly_once() so that they can be committed",
+                    one.committable().epoch
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
         Ok(())
     }
 
@@ -316,53 +289,45 @@ impl TwoPhaseCommit for KafkaParticipant {
             shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
-        let (sealed, deferred) = (sealed.concat(), pool.take_deferred(epoch));
-        if deferred.is_empty() && sealed.iter().all(|sealed| sealed.records == 0) {
-            pool.carry(epoch);
-            return Ok(None);
+        let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
+        let (timeout, routes) = (self.options.transaction_timeout, self.routes.clone());
+        let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
+        let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut outlets = Vec::new();
+        for shard in (0..self.options.shards).filter(|&shard| has_records(shard)) {
+            outlets.push((pool.outlet_by(epoch, shard, deadline)?, shard));
         }
-        let outlet = pool.outlet_by(epoch, Instant::now() + ANSWER_WITHIN)?;
-        let sealed = self.drain(&outlet, &sealed, deferred)?;
-        if !self.options.exactly_once {
-            pool.take_prepared(epoch);
+        let deliver = |outlet: &Arc<Outlet>, shard: usize| {
+            let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
+            drain(outlet, &sealed, timeout)?;
+            Ok(written(outlet, &sealed, &routes))
+        };
+        let Some(transactions) = &mut self.transactions else {
+            outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop))?;
+            pool.prepared(epoch, has_records);
             return Ok(None);
+        };
+        let mut prepared = None;
+        if !outlets.is_empty() {
+            let (producers, shards): (Vec<_>, Vec<_>) = outlets.into_iter().unzip();
+            let mut shards = shards.into_iter();
+            let in_turn = |outlet: &Arc<Outlet>| deliver(outlet, shards.next().unwrap_or(0));
+            prepared = Some(transactions.prepare(epoch, producers, in_turn)?);
         }
-        if sealed.iter().all(|sealed| sealed.records == 0) {
-            // All that was left to be sent was refused.
-            pool.carry(epoch);
-            return Ok(None);
-        }
-        let committable = self.prepare_transaction(&outlet, epoch, &sealed)?;
-        pool.take_prepared(epoch);
-        self.prepared.insert(epoch, outlet);
-        Ok(Some(committable.to_bytes()))
+        pool.prepared(epoch, has_records);
+        Ok(prepared)
     }
 
     fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<()> {
-        recover::check_permit(committable, permit)?;
-        let pool = self.pool()?;
-        let live = self.prepared.remove(&committable.epoch);
-        let clean = live.as_ref().map(|outlet| outlet.commit(Instant::now() + COMMIT_WITHIN));
-        match clean {
-            Some(Ok(())) => pool.committed(permit.epoch(), live),
-            unclean => {
-                if let Some(Err(error)) = unclean {
-                    tracing::warn!(target: "staunch::kafka", epoch = %committable.epoch, "commit: {error}; asking for its fate");
-                }
-                // The producer is not used again: a delayed request of it could end a later transaction.
-                recover::settle(self, &KafkaCommittable::from_bytes(&committable.bytes)?)?;
-                pool.committed(permit.epoch(), None);
-            }
-        }
+        let again = self.transactions()?.commit(committable, permit)?;
+        self.pool()?.committed(permit.epoch(), again);
         Ok(())
     }
 
     fn abort(&mut self, committable: &Committable) -> Result<()> {
-        let Some(outlet) = self.prepared.remove(&committable.epoch) else { return Ok(()) };
-        outlet.abort(Instant::now() + COMMIT_WITHIN).map_err(|error| {
-            Error::new(ErrorKind::Sink, format!("the transaction {} was not aborted", outlet.id)).caused_by(error)
-        })?;
-        self.pool()?.aborted(outlet);
+        let pool = self.pool()?;
+        self.transactions()?.abort(committable)?.into_iter().for_each(|outlet| pool.aborted(outlet));
         Ok(())
     }
 }

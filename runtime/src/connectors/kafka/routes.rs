@@ -16,11 +16,19 @@ const BELIEVED: Duration = Duration::from_secs(10);
 /// A pipeline that makes up topic names fills no more memory than this with those that do not exist.
 const REFUSED_MAX: usize = 1_000;
 
-/// One worker's records of one sink for one topic.
+/// A sink's writer on one worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Route {
+pub(super) struct Writer {
     pub sink: String,
     pub worker: usize,
+    /// Which of an epoch's transactions its records go into: always the same, so that their order is kept.
+    pub shard: usize,
+}
+
+/// One writer's records for one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub writer: Writer,
     pub topic: String,
 }
 
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn a_route_knows_its_topics_id() {
         let routes = Routes::default();
-        let route = Route { sink: "s".into(), worker: 1, topic: "t".into() };
+        let route = Route { writer: Writer { sink: "s".into(), worker: 1, shard: 0 }, topic: "t".into() };
         assert_eq!(routes.add(route.clone()), 0);
         assert_eq!(routes.get(0), (route.clone(), String::new()));
         routes.learn("t", &told(None, true), Instant::now());

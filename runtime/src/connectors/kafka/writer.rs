@@ -27,7 +27,7 @@ const IN_FLIGHT_MAX: u64 = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sealed {
     /// The route's number in its participant.
-    pub writer: usize,
+    pub route: usize,
     /// How many records were handed over since the last seal (without transactions: since the start),
     /// without those that are deferred.
     pub records: u64,
@@ -123,7 +123,7 @@ impl<F: Format> KafkaWriter<F> {
             self.awaited = None;
         }
         if self.lanes.outlet().is_none() {
-            let Some(outlet) = self.pool.outlet(self.epoch)? else { return Ok(false) };
+            let Some(outlet) = self.pool.outlet(self.epoch, self.lanes.shard())? else { return Ok(false) };
             self.lanes.open(outlet);
         }
         Ok(true)
@@ -134,7 +134,7 @@ impl<F: Format> KafkaWriter<F> {
             return self.pool.is_prepared(awaited.epoch);
         }
         for sealed in &awaited.sealed {
-            if !self.pool.has_arrived(awaited.epoch, sealed.writer, sealed.records)? {
+            if !self.pool.has_arrived(awaited.epoch, self.lanes.shard(), sealed.route, sealed.records)? {
                 return Ok(false);
             }
         }
