@@ -1,6 +1,7 @@
 //! The Kafka connector on a real broker: see `staunch_tests::kafka` for what it needs.
 
 mod atleast;
+mod checks;
 mod conformance;
 mod dead;
 mod fate;
@@ -12,3 +13,4 @@ mod security;
 mod sink;
 mod source;
 mod support;
+mod tools;

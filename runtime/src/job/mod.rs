@@ -8,11 +8,14 @@
 
 mod attempt;
 mod links;
+mod look;
 mod participants;
 mod storage;
 mod teardown;
 mod told;
 mod workers;
+
+pub(crate) use look::Look;
 
 use crate::api::source::SplitPosition;
 use crate::clock::Clock;

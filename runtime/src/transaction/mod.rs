@@ -42,6 +42,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+pub use ask::ask;
 pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;

@@ -177,7 +177,7 @@ impl Client {
             self.config().set("transactional.id", &id).create().expect("a legal configuration");
         producer.init_transactions(WITHIN).expect("transactions");
         producer.begin_transaction().expect("begun");
-        Transaction { producer }
+        Transaction { id, producer }
     }
 
     /// Everything that is committed, by partition, up to the last stable offset.
@@ -243,10 +243,16 @@ fn eventually_has(client: &Client, topic: &str, partitions: i32) {
 
 /// A transaction outside the job.
 pub struct Transaction {
+    id: String,
     producer: BaseProducer,
 }
 
 impl Transaction {
+    /// Its transactional id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Writes records into the transaction, all acknowledged when this returns.
     pub fn produce<V: AsRef<[u8]>>(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = V>) {
         send(&self.producer, topic, partition, values);

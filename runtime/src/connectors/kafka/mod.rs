@@ -41,6 +41,7 @@ mod sink;
 mod source;
 mod start;
 mod tally;
+mod tool;
 mod watch;
 #[doc(hidden)]
 pub mod wire;

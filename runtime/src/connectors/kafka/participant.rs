@@ -159,10 +159,11 @@ impl KafkaParticipant {
     /// Refuses a topic that cannot be written to.
     fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
         if self.routes.look(topic, Instant::now()).is_none() {
-            self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
+            // Before librdkafka is asked, which of a missing right only says that one is missing.
             if let Some(transactions) = &mut self.transactions {
                 checks::topic(&mut transactions.brokers().cluster, topic)?;
             }
+            self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
         }
         Ok(())
     }

@@ -3,9 +3,11 @@
 use super::message::{Headers, OnRefused, Shape, TopicOf};
 use super::participant::{KafkaParticipant, Options};
 use super::settings::Settings;
+use super::tool::KafkaTransactions;
 use super::writer::KafkaWriter;
 use crate::api::output::Failed;
 use crate::api::sink::{Sink, SinkContext, WriterContext};
+use crate::api::transactions::TransactionTool;
 use crate::connectors::format::{DeadLetters, Format, Undecodable};
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -253,6 +255,11 @@ impl<F: Format> Sink for KafkaSink<F> {
     fn participant(&self, _id: &str) -> String {
         let form = if self.options.exactly_once { "kafka" } else { "kafka-at-least-once" };
         format!("{form}:{}", self.options.settings.brokers)
+    }
+
+    fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
+        let tool = || KafkaTransactions::new(&self.options.settings).map(|tool| Box::new(tool) as Box<_>);
+        self.options.exactly_once.then(tool).transpose()
     }
 
     fn open(&self, context: &SinkContext<'_>) -> Result<KafkaParticipant> {
