@@ -10,6 +10,7 @@
 //! pool  producer  tally     transactional producers, one transaction per epoch and shard, delivery reports
 //! brokers                   the cluster, as the protocol asks it
 //! checks                    what is looked at before a sink writes
+//! tool                      what the commands about transactions see
 //! wire                      the protocol itself, for what librdkafka cannot do
 //! settings  security        one set of options, for librdkafka and for the wire
 //! raw                       the unsafe calls into librdkafka
@@ -18,6 +19,13 @@
 //! The protocol rests on KIP-98 (transactions) and KIP-664 (describing them). librdkafka has no way
 //! to resume a dead process's transaction: its `init_transactions` aborts it. So a committable names
 //! the transaction, and recovery ends it over the wire before any producer is created.
+//!
+//! # Rights
+//!
+//! Where brokers have an authorizer, the user of an exactly-once sink needs: Write (which includes Describe)
+//! on the TransactionalIds with the prefix `<job name>/`; Write, Describe and Read on each output topic, as
+//! recovery looks at what was written. DescribeConfigs on the topics and on the cluster is for the checks at
+//! the start, which are left out without it. What is missing is named when the job starts.
 
 #![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
 

@@ -15,8 +15,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a transaction may stay undecided, unless said otherwise. It has to cover the checkpoint
-/// interval, the checkpoint's own time and, for now, the time that a job may be down.
+/// How long a transaction may stay undecided, unless said otherwise. Far more than the checkpoint interval
+/// and the checkpoint's own time, and no more than brokers allow by default.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Writes to Kafka; exactly once unless said otherwise.
@@ -156,9 +156,10 @@ impl<F: Format> KafkaSink<F> {
         self
     }
 
-    /// After which time the broker aborts a transaction that nobody ended: 10 minutes by default. Must
-    /// be more than the checkpoint interval plus the longest time the job may be down, and no more
-    /// than the brokers' `transaction.max.timeout.ms` (15 minutes unless raised).
+    /// After which time the broker aborts a transaction that nobody ended: 10 minutes by default. Should be
+    /// more than the checkpoint interval and `checkpoint.timeout` together, and must be no more than the
+    /// brokers' `transaction.max.timeout.ms` (15 minutes unless raised). Until then a job that is down holds
+    /// back readers of committed records; what expired is written again from the log by the next start.
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.options.transaction_timeout = timeout;
