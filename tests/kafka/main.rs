@@ -6,6 +6,8 @@ mod conformance;
 mod dead;
 mod fate;
 mod kills;
+mod lost;
+mod messages;
 mod peer;
 mod security;
 mod sink;

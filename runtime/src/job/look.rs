@@ -39,7 +39,8 @@ impl<P: Pipeline> JobBuilder<P> {
         let job = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);
         let (mut lineage, mut restored) = (None, None);
-        if dir.exists() {
+        // A start makes a store in a folder that is not there, or empty.
+        if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             let store: Arc<dyn CheckpointStore> = Arc::new(LocalStore::open_existing(&dir, uuid::Uuid::nil)?);
             lineage = Some(store.identity().lineage.to_string());
             let accept_repeats = self.settings.checkpoint.accept_repeats;

@@ -1,6 +1,6 @@
 //! What tests do with a Kafka cluster, independent of the connector under test.
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -110,11 +110,15 @@ impl Client {
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = self.admin(async |admin| admin.create_topics([&topic], &AdminOptions::new()).await);
         created.expect("the broker answers")[0].as_ref().expect("the topic is new");
-        let started = Instant::now();
-        while self.partitions(name) != partitions {
-            assert!(started.elapsed() < WITHIN, "{name} does not appear");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually_has(self, name, partitions);
+    }
+
+    /// Adds partitions to a topic, so that it has this many.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let more = NewPartitions::new(topic, partitions);
+        let added = self.admin(async |admin| admin.create_partitions([&more], &AdminOptions::new()).await);
+        added.expect("the broker answers")[0].as_ref().expect("more than before");
+        eventually_has(self, topic, partitions as i32);
     }
 
     /// Deletes all records of a partition below an offset.
@@ -152,6 +156,18 @@ impl Client {
         let producer: BaseProducer = self.config().create().expect("a legal configuration");
         producer.send(record.to(topic, partition)).map_err(|(error, _)| error).expect("room for one");
         producer.flush(WITHIN).expect("delivered");
+    }
+
+    /// What a group has committed of each partition.
+    pub fn group_offsets(&self, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().expect("a legal configuration");
+        let asked = offsets(topic, (0..partitions).map(|partition| (partition, Offset::Invalid)));
+        let committed = consumer.committed_offsets(asked, WITHIN).expect("the broker answers");
+        let offset = |entry: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match entry.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        committed.elements().into_iter().map(offset).collect()
     }
 
     /// An open transaction of somebody else.
@@ -214,6 +230,14 @@ impl Client {
     pub fn open_transactions(&self, prefix: &str) -> Vec<String> {
         let listed = self.cluster().list(prefix, WITHIN).expect("the broker answers");
         listed.into_iter().filter(|(_, state)| state == "Ongoing").map(|(id, _)| id).collect()
+    }
+}
+
+fn eventually_has(client: &Client, topic: &str, partitions: i32) {
+    let started = Instant::now();
+    while client.partitions(topic) != partitions {
+        assert!(started.elapsed() < WITHIN, "{topic} does not appear");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
