@@ -7,39 +7,38 @@
 //! ```
 
 mod attempt;
+mod drive;
+pub(crate) mod environment;
 mod links;
 mod participants;
+mod restore;
+pub(crate) mod runner;
 mod storage;
 mod teardown;
 mod told;
 mod workers;
 
-use crate::api::source::SplitPosition;
-use crate::clock::Clock;
 use crate::control::manifest::StatePart;
-use crate::control::restart::{RestartDecision, RestartPolicy, RestartSettings, StopReason};
 use crate::data::build::BuildNode;
 use crate::data::report::Report;
-use crate::data::worker::panicked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Flow, Parts, Pipeline, Wiring};
 use crate::graph::logical::{Graph, PortRef};
 use crate::graph::{check, show};
 use crate::id::Epoch;
-use crate::metrics::NodeMetrics;
-use crate::progress::{Observer, Outcome, Summary};
+use crate::progress::{Observer, Summary};
 use crate::settings::Settings;
 use crate::stop::StopHandle;
 use crate::time::Timestamp;
+use environment::System;
+use runner::Runner;
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use told::Told;
 
 /// What the driver hears, from all threads of an attempt.
 #[derive(Debug)]
@@ -159,104 +158,10 @@ impl<P: Pipeline> JobBuilder<P> {
         if self.signals {
             crate::signals::stop_on_signals(self.stop_handle(), |text| tracing::info!("{text}"))?;
         }
-        let wired = wire::<P>(self.config.clone())?;
-        let name = self.settings.job_name(P::NAME).to_owned();
-        let dir = self.settings.checkpoint_dir(P::NAME);
-        let metrics = Arc::new(wired.graph.nodes.iter().map(|_| NodeMetrics::default()).collect());
-        Runner {
-            name,
-            dir,
-            wired,
-            settings: self.settings,
-            stop: self.stop,
-            metrics,
-            told: Told::new(self.observer),
-            own: None,
-        }
-        .run()
+        let wired = wire::<P>(self.config)?;
+        Runner::new(P::NAME, wired, self.settings, self.stop, self.observer, Arc::new(System)).run()
     }
 }
-
-/// What is kept over the attempts of a job.
-pub(crate) struct Runner {
-    name: String,
-    dir: PathBuf,
-    wired: Wired,
-    settings: Settings,
-    stop: Arc<AtomicBool>,
-    metrics: Arc<Vec<NodeMetrics>>,
-    told: Told,
-    /// What the attempt before claimed.
-    own: Option<attempt::OwnClaim>,
-}
-
-impl Runner {
-    fn run(mut self) -> Result<Summary> {
-        let mut policy = RestartPolicy::new(self.restart_settings());
-        loop {
-            self.told.attempt += 1;
-            // Descriptions, participants and observers are code of others' and may panic; workers have a guard
-            // of their own.
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
-            let error = match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(outcome) => return Ok(self.summary(outcome)),
-                Err(error) => error,
-            };
-            self.told.failed += 1;
-            let now_ms = self.told.clock.now_ms();
-            let after_ms = match policy.decide(error.kind(), now_ms) {
-                RestartDecision::Restart { after_ms } => after_ms,
-                RestartDecision::Stop(StopReason::Permanent) => return Err(error),
-                RestartDecision::Stop(StopReason::TooMany) => {
-                    return Err(error.at(format_args!("gave up after attempt {}", self.told.attempt)));
-                }
-            };
-            tracing::warn!(%error, attempt = self.told.attempt, after_ms, "the attempt failed; restarting from the last checkpoint");
-            if self.wait(Duration::from_millis(after_ms)) {
-                return Err(error.at("asked to stop while waiting to restart"));
-            }
-        }
-    }
-
-    fn restart_settings(&self) -> RestartSettings {
-        let restart = &self.settings.restart;
-        RestartSettings {
-            restarts_max: restart.attempts as usize,
-            window_ms: whole_ms(restart.window),
-            initial_ms: whole_ms(restart.initial),
-            backoff_ms_max: whole_ms(restart.max),
-            factor: restart.factor,
-        }
-    }
-
-    /// Waits; true when asked to stop meanwhile.
-    fn wait(&mut self, delay: Duration) -> bool {
-        let until = self.told.clock.now() + delay;
-        while self.told.clock.now() < until && !self.stop.load(Ordering::Relaxed) {
-            self.told.tell(&self.wired.graph, &self.metrics);
-            crate::clock::sleep(Duration::from_millis(10).min(delay));
-        }
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn summary(&self, outcome: Outcome) -> Summary {
-        let progress = self.told.progress(&self.wired.graph, &self.metrics);
-        let sinks =
-            self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
-        Summary {
-            outcome,
-            elapsed: progress.elapsed,
-            records_read: progress.sources_read,
-            records_written: sinks.map(|(_, it)| it.read().received).sum(),
-            checkpoints: progress.checkpoints,
-            attempts: self.told.attempt,
-            last_epoch: self.told.last.map(|(stats, _)| stats.epoch),
-        }
-    }
-}
-
-/// The positions to restore, by source node.
-type Positions = HashMap<usize, Vec<SplitPosition>>;
 
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
