@@ -22,6 +22,7 @@ use crate::control::manifest::StatePart;
 use crate::data::build::BuildNode;
 use crate::data::report::Report;
 use crate::error::{Error, ErrorKind, Result};
+use crate::flow::stand_in::StandIns;
 use crate::flow::{Flow, Parts, Pipeline, Wiring};
 use crate::graph::logical::{Graph, PortRef};
 use crate::graph::{check, show};
@@ -60,11 +61,11 @@ pub(crate) struct Wired {
 }
 
 /// Wires a pipeline and checks what types could not say; all problems at once.
-pub(crate) fn wire<P: Pipeline>(config: Arc<P::Config>) -> Result<Wired> {
-    let flow = Flow::new(P::NAME, config);
+pub(crate) fn wire<P: Pipeline>(config: Arc<P::Config>, stand_ins: Option<Rc<dyn StandIns>>) -> Result<Wired> {
+    let flow = Flow::new(P::NAME, config, stand_ins);
     P::build(&flow);
     let wiring = std::mem::take(&mut *Rc::clone(&flow.wiring).borrow_mut());
-    let Wiring { graph, builds, tees, parts, errors } = wiring;
+    let Wiring { graph, builds, tees, parts, errors, .. } = wiring;
     check::check(&graph, errors, |id| parts.find_config(id).is_some(), |id| parts.find_resource(id).is_some())?;
     Ok(Wired { graph: Arc::new(graph), builds: Arc::new(builds), tees: Arc::new(tees), parts })
 }
@@ -144,7 +145,7 @@ impl<P: Pipeline> JobBuilder<P> {
     /// # Errors
     /// [`ErrorKind::Graph`] with everything that is wrong with the wiring.
     pub fn graph(&self, format: show::GraphFormat) -> Result<String> {
-        let wired = wire::<P>(self.config.clone())?;
+        let wired = wire::<P>(self.config.clone(), None)?;
         Ok(show::show(&wired.graph, self.settings.workers, format))
     }
 
@@ -158,7 +159,7 @@ impl<P: Pipeline> JobBuilder<P> {
         if self.signals {
             crate::signals::stop_on_signals(self.stop_handle(), |text| tracing::info!("{text}"))?;
         }
-        let wired = wire::<P>(self.config)?;
+        let wired = wire::<P>(self.config, None)?;
         Runner::new(P::NAME, wired, self.settings, self.stop, self.observer, Arc::new(System)).run()
     }
 }

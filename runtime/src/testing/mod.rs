@@ -4,6 +4,7 @@ pub mod conformance;
 mod operator;
 #[doc(hidden)]
 pub mod permit;
+pub(crate) mod simulation;
 
 pub use crate::crash::CRASH_POINTS;
 pub use operator::{OperatorHarness, Snapshot};
