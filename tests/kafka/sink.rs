@@ -1,6 +1,6 @@
 //! Writing exactly once: what becomes visible when, driven by hand.
 
-use crate::support::{Job, eventually, kafka, numbers, parsed, sink};
+use crate::support::{EPOCH_WITHIN, Job, eventually, kafka, numbers, parsed, sink};
 use staunch::api::sink::{Sink, SinkContext, SinkWriter, TwoPhaseCommit};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::KafkaSink;
@@ -235,6 +235,11 @@ fn nothing_is_committed_without_its_permit() {
     assert!(client.committed_values(&topic).is_empty());
 }
 
+fn context<'a>(participant: &'a str, lineage: &'a str) -> SinkContext<'a> {
+    let (epoch, epoch_within) = (Epoch(1), EPOCH_WITHIN);
+    SinkContext { participant, job: "tests", lineage, attempt: 1, epoch, workers: 1, epoch_within }
+}
+
 #[test]
 fn one_cluster_has_one_list_of_brokers() {
     let client = kafka!();
@@ -242,8 +247,7 @@ fn one_cluster_has_one_list_of_brokers() {
     let open = |brokers: &str, attempt| {
         let sink = KafkaSink::<Text>::topic(brokers, "any");
         let participant = sink.participant("x");
-        let (lineage, epoch) = (lineage.as_str(), Epoch(1));
-        sink.open(&SinkContext { participant: &participant, job: "tests", lineage, attempt, epoch, workers: 1 })
+        sink.open(&SinkContext { attempt, ..context(&participant, &lineage) })
     };
     let twice = format!("{},localhost:1", client.brokers());
     open(client.brokers(), 1).unwrap();
@@ -256,11 +260,7 @@ fn one_cluster_has_one_list_of_brokers() {
 #[test]
 fn what_cannot_work_is_said_when_the_sink_opens() {
     let client = kafka!();
-    let open = |sink: KafkaSink<Text>| {
-        let context =
-            SinkContext { participant: "kafka", job: "tests", lineage: "l", attempt: 1, epoch: Epoch(1), workers: 1 };
-        sink.open(&context).err().unwrap()
-    };
+    let open = |sink: KafkaSink<Text>| sink.open(&context("kafka", "l")).err().unwrap();
     let topic = client.topic("wrong", 1);
     for (key, value) in
         [("acks", "1"), ("transactional.id", "x"), ("message.timeout.ms", "1"), ("security.protocol", "SSL")]

@@ -14,6 +14,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 pub const WITHIN: Duration = Duration::from_secs(60);
+/// What sinks are told of the time that an epoch takes; transactions of a second are long enough then.
+pub const EPOCH_WITHIN: Duration = Duration::from_millis(500);
 
 /// The shared cluster, or an early return from the test.
 macro_rules! kafka {
@@ -143,7 +145,15 @@ impl Job {
         let name = sinks[0].participant("sink-0");
         assert!(sinks.iter().all(|sink| sink.participant("other") == name));
         let next = epoch.next();
-        let context = SinkContext { participant: &name, job: "tests", lineage, attempt: 1, epoch: next, workers };
+        let context = SinkContext {
+            participant: &name,
+            job: "tests",
+            lineage,
+            attempt: 1,
+            epoch: next,
+            workers,
+            epoch_within: EPOCH_WITHIN,
+        };
         let mut participant = sinks[0].open(&context)?;
         participant.recover(published, &permit(epoch))?;
         let mut writers = Vec::new();

@@ -19,6 +19,7 @@ use crate::control::permit::CommitPermit;
 use crate::error::Result;
 use crate::id::Epoch;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Where records go. The value only describes: nothing connects before [`Sink::open`].
 #[diagnostic::on_unimplemented(
@@ -77,6 +78,9 @@ pub struct SinkContext<'a> {
     pub epoch: Epoch,
     /// How many writers each sink of this participant will have.
     pub workers: usize,
+    /// The longest time from the first record of an epoch until its checkpoint is complete or has failed:
+    /// the checkpoint interval and the checkpoint's own timeout.
+    pub epoch_within: Duration,
 }
 
 /// What a writer is told when it is made.

@@ -75,12 +75,14 @@ impl Runner {
         self.metrics.iter().for_each(NodeMetrics::forget_lag);
         let (store, start) = self.claim()?;
         let epoch = start.claimed.next_epoch;
+        let checkpoint = &self.settings.checkpoint;
         let attempt = Attempt {
             job: &self.name,
             lineage: &store.identity().lineage.to_string(),
             attempt: start.claimed.log.attempt(),
             epoch,
             workers: self.settings.workers,
+            epoch_within: checkpoint.interval.saturating_add(checkpoint.timeout),
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
         let listed =

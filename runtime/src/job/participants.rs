@@ -26,6 +26,7 @@ pub(super) struct Attempt<'a> {
     pub attempt: u64,
     pub epoch: Epoch,
     pub workers: usize,
+    pub epoch_within: Duration,
 }
 
 /// The participants that are open, by name, with the sinks that belong to each.
@@ -53,6 +54,7 @@ impl Opened {
                 attempt: attempt.attempt,
                 epoch: attempt.epoch,
                 workers: attempt.workers,
+                epoch_within: attempt.epoch_within,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
             let opened = guarded(|| sink.open_participant(&context));

@@ -85,6 +85,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
             attempt: who.attempt,
             epoch: Epoch(who.epoch),
             workers: who.workers,
+            epoch_within: Duration::from_secs(61),
         };
         let participant = sink.open(&context)?;
         Ok((sink, name, participant))

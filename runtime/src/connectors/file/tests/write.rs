@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::{TempDir, tempdir};
 
 struct Files(TempDir);
@@ -64,7 +65,15 @@ fn open(directory: &Path, lineage: &str, attempt: u64) -> Result<super::super::F
 }
 
 fn context(lineage: &str, attempt: u64) -> SinkContext<'_> {
-    SinkContext { participant: "out/totals", job: "test", lineage, attempt, epoch: Epoch(1), workers: 1 }
+    SinkContext {
+        participant: "out/totals",
+        job: "test",
+        lineage,
+        attempt,
+        epoch: Epoch(1),
+        workers: 1,
+        epoch_within: Duration::from_secs(60),
+    }
 }
 
 /// Prepares one line as the epoch's output.
