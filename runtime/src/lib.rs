@@ -85,6 +85,10 @@
 //! testing     the operator harness, the conformance suite for sinks
 //! ```
 
+// What the macros generate names the crate from outside; its own tests use them, too.
+#[cfg(test)]
+extern crate self as staunch;
+
 pub mod api;
 mod cli;
 mod clock;

@@ -5,7 +5,7 @@
 //! turns of all actors on one thread, in the order of its choice. So both run the same code.
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, Scope};
 use std::time::Duration;
 
 /// Something that works in turns.
@@ -71,4 +71,12 @@ pub(crate) fn run(actor: &mut dyn Actor) {
 #[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
 pub(crate) fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name).spawn(work)
+}
+
+/// Starts a thread that ends before `scope` does. When the system has none to give, the work is left to others.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
+pub(crate) fn spawn_scoped<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) {
+    let name = std::thread::current().name().map(str::to_owned);
+    let builder = name.into_iter().fold(Builder::new(), Builder::name);
+    let _ = builder.spawn_scoped(scope, work);
 }

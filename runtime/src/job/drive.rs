@@ -61,6 +61,12 @@ impl Underway {
         }
     }
 
+    pub fn checkpoint_now(&mut self, now_ms: u64) {
+        if let Stage::Driving(coordinator) = &mut self.stage {
+            coordinator.trigger_at(now_ms);
+        }
+    }
+
     /// Blocks until something is heard.
     pub fn wait(&mut self, at_most: Duration) {
         self.heard.extend(self.events.recv_timeout(at_most).ok());

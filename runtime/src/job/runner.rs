@@ -105,6 +105,19 @@ impl Runner {
         }
     }
 
+    /// Lets the next checkpoint begin at once.
+    pub(crate) fn checkpoint_now(&mut self) {
+        let now_ms = self.told.clock.now_ms();
+        if let Phase::Running(underway) = &mut self.phase {
+            underway.checkpoint_now(now_ms);
+        }
+    }
+
+    /// How many checkpoints were completed, over all attempts.
+    pub(crate) fn checkpoints(&self) -> u64 {
+        self.told.checkpoints
+    }
+
     fn begin_attempt(&mut self) -> Turn {
         self.told.attempt += 1;
         match caught(|| self.begin()) {

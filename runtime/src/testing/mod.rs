@@ -1,10 +1,14 @@
 //! Tools for tests: of a user's operators, and of sinks that others write.
 
 pub mod conformance;
+mod crash;
 mod operator;
 #[doc(hidden)]
 pub mod permit;
+mod pipeline;
 pub(crate) mod simulation;
 
 pub use crate::crash::CRASH_POINTS;
+pub use crash::{Compare, CrashFailure, CrashReport, CrashTest, Inputs};
 pub use operator::{OperatorHarness, Snapshot};
+pub use pipeline::{PipelineHarness, PipelineSink, PipelineSource};

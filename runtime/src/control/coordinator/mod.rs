@@ -85,6 +85,11 @@ impl Coordinator {
         }
     }
 
+    /// Lets the next checkpoint begin at this time, unless one is in flight.
+    pub(crate) fn trigger_at(&mut self, at_ms: u64) {
+        self.next_trigger_ms = Some(at_ms);
+    }
+
     /// Takes in what happened, and says what to do, in order. After a [`Effect::Finish`] or
     /// [`Effect::Fail`] it does nothing more.
     pub(crate) fn step(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {

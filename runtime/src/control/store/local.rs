@@ -125,6 +125,10 @@ impl LocalStore {
     /// Writes `STORE`, or reads it where another process was quicker.
     fn make_identity(&self) -> Result<StoreIdentity> {
         if !self.disk.names_in(&self.root.join("log"))?.is_empty() {
+            // Another process may have made both since this one looked.
+            if let Some(identity) = read_identity(&self.disk, &self.root)? {
+                return Ok(identity);
+            }
             // A new lineage would not know the transactions that these checkpoints list.
             return Err(Error::new(
                 ErrorKind::Checkpoint,

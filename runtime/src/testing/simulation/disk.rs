@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 /// What the disk holds.
 #[derive(Debug, Default)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     folders: BTreeSet<String>,
     /// Name to file, as processes see it.
     names: BTreeMap<String, usize>,

@@ -69,9 +69,9 @@ impl Environment for Simulated {
         Ok(Arc::new(LocalStore::open_existing_on(self.disk(), dir, || self.uuid())?))
     }
 
-    fn start(&self, name: String, make: MakeActor) -> Result<Box<dyn Running>> {
+    fn start(&self, _name: String, make: MakeActor) -> Result<Box<dyn Running>> {
         let finished = Arc::new(AtomicBool::new(false));
-        let started = Started { pid: self.pid, name, make, finished: finished.clone() };
+        let started = Started { pid: self.pid, make, finished: finished.clone() };
         self.world.with(|state| state.started.push(started));
         Ok(Box::new(Handle(finished)))
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// Names a transaction: the bytes of a committable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Id {
+pub(crate) struct Id {
     pub participant: String,
     /// The slot that its attempt claimed.
     pub attempt: u64,
@@ -25,7 +25,7 @@ pub(super) struct Id {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Open,
     Prepared,
     Committed,
@@ -35,7 +35,7 @@ pub(super) enum Stage {
 /// What one writer put into a transaction, by sink and worker.
 type Written = BTreeMap<(String, usize), Vec<(AnyRecord, Timestamp)>>;
 
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     pub stage: Stage,
     /// Why it was aborted.
     pub why: &'static str,
@@ -147,6 +147,17 @@ impl Ledger {
     /// The visible records of a sink: in the order of commits, within one by worker, within that as written.
     pub fn committed<'a>(&'a self, sink: &'a str) -> impl Iterator<Item = &'a (AnyRecord, Timestamp)> + 'a {
         self.visible.iter().filter_map(|id| self.transactions.get(id)).flat_map(move |it| it.of(sink))
+    }
+
+    /// As [`committed`](Self::committed), when nothing more will happen: the records are taken out.
+    pub fn take_committed(&mut self, sink: &str) -> Vec<AnyRecord> {
+        let mut taken = Vec::new();
+        for id in &self.visible {
+            let written = self.transactions.get_mut(id).map(|it| &mut it.written).into_iter().flatten();
+            let mine = written.filter(|((writer, _), _)| writer == sink);
+            mine.for_each(|(_, records)| taken.extend(records.drain(..).map(|(record, _)| record)));
+        }
+        taken
     }
 
     /// The records of a sink that are neither visible nor aborted.

@@ -33,7 +33,7 @@ mod world;
 pub(crate) use fault::{Fault, Planned};
 pub(crate) use source::{MakeRecord, Splits};
 pub(crate) use story::story;
-pub(crate) use world::{Pid, World};
+pub(crate) use world::{Failure, Pid, World};
 
 use crate::crash::{Crashed, Hook, replace_hook, unwind_crashed};
 use crate::error::Result;
@@ -44,6 +44,7 @@ use crate::job::wire;
 use crate::progress::Summary;
 use crate::settings::Settings;
 use crate::threads::Turn;
+use crate::time::Timestamp;
 use environment::Simulated;
 use process::{Body, Process};
 use std::cell::{Cell, RefCell};
@@ -72,6 +73,7 @@ pub(crate) struct Simulation {
     next_pid: Cell<u32>,
     pub(super) faults: RefCell<fault::Faults>,
     turns: Cell<u64>,
+    last: Cell<(Pid, usize)>,
     /// Follows from everything that was chosen.
     trace: Cell<u64>,
 }
@@ -115,6 +117,7 @@ impl Simulation {
             next_pid: Cell::new(1),
             faults: RefCell::default(),
             turns: Cell::new(0),
+            last: Cell::new((Pid(0), 0)),
             trace: Cell::new(0),
         })
     }
@@ -242,6 +245,29 @@ impl Simulation {
         self.sinks.borrow().keys().cloned().collect()
     }
 
+    /// Appends a record to a split of a source.
+    pub fn push(&self, source: &str, split: usize, make: MakeRecord, time: Timestamp) {
+        self.world.with(|state| {
+            let source = state.sources.entry(source.to_owned()).or_default();
+            let splits = source.splits.len().max(split + 1);
+            source.splits.resize_with(splits, Vec::new);
+            source.splits[split].push((make, time));
+        });
+        self.wake_all();
+    }
+
+    /// Nothing more comes from this source.
+    pub fn end_source(&self, source: &str) {
+        self.world.with(|state| state.sources.entry(source.to_owned()).or_default().ended = true);
+        self.wake_all();
+    }
+
+    /// Nothing more comes from any source.
+    pub fn end_input(&self) {
+        self.world.with(|state| state.input_ended = true);
+        self.wake_all();
+    }
+
     /// Takes one turn; false when nobody has anything to do before time passes. `none_of`: a process that
     /// stands still.
     pub fn turn(self: &Rc<Self>, none_of: Option<Pid>) -> bool {
@@ -257,20 +283,23 @@ impl Simulation {
             if state.chance.one_in(TICK_ONE_IN) {
                 state.now_ms += 1;
             }
+            if state.in_turn {
+                let next = ready.iter().find(|it| **it > self.last.get()).or(ready.first());
+                return next.copied().unwrap_or(self.last.get());
+            }
             *state.chance.pick(&ready)
         });
+        self.last.set((pid, at));
         self.mix(u64::from(pid.0) << 8 | at as u64);
         self.take_turn(pid, at);
         true
     }
 
     fn take_turn(self: &Rc<Self>, pid: Pid, at: usize) {
-        let taken = self
-            .processes
-            .borrow_mut()
-            .get_mut(&pid)
-            .map(|process| std::mem::replace(&mut process.cells[at].body, Body::Busy));
-        let Some(mut body) = taken else { return };
+        let take = |process: &mut Process| {
+            process.cells.get_mut(&at).map(|cell| std::mem::replace(&mut cell.body, Body::Busy))
+        };
+        let Some(mut body) = self.processes.borrow_mut().get_mut(&pid).and_then(take) else { return };
         self.turns.set(self.turns.get() + 1);
         self.stack.borrow_mut().push((pid, at));
         let turned = catch_unwind(AssertUnwindSafe(|| body.turn()));
@@ -280,7 +309,7 @@ impl Simulation {
             Err(panic) if panic.is::<Crashed>() => {
                 drop(body);
                 if let Some(process) = self.processes.borrow_mut().get_mut(&pid) {
-                    process.cells[at].body = Body::Gone;
+                    process.cells.remove(&at);
                 }
                 self.reap();
             }
@@ -298,8 +327,6 @@ impl Simulation {
             for started in started.into_iter().filter(|started| started.pid == pid) {
                 process.add(started);
             }
-            // Attempts end: what remains of their actors is not asked for turns any more.
-            process.cells.retain(|cell| !matches!(cell.body, Body::Gone) || cell.name == "driver");
             process.result.take()
         };
         if let Some(result) = result {

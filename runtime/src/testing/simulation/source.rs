@@ -17,8 +17,6 @@ pub(crate) struct Splits {
     pub splits: Vec<Vec<(MakeRecord, Timestamp)>>,
     /// Nothing more will come.
     pub ended: bool,
-    /// Batches hold what there is, not what chance says.
-    pub whole: bool,
 }
 
 pub(super) struct SimulatedSource {
@@ -86,23 +84,25 @@ impl ReaderStandIn for Reader {
         self.discover();
         let Self { splits, turn, id, .. } = self;
         self.world.with(|state| {
-            let Some(source) = state.sources.get(id) else { return Ok(Polled::Pending { retry_after: ASK_AGAIN }) };
+            let ended = state.input_ended || state.sources.get(id).is_some_and(|source| source.ended);
+            let none = Splits::default();
+            let source = state.sources.get(id).unwrap_or(&none);
             for _ in 0..splits.len() {
                 let at = *turn % splits.len();
                 *turn += 1;
                 let split = &mut splits[at];
                 let there = &source.splits[split.number][split.next..];
                 if there.is_empty() {
-                    split.finished = source.ended;
+                    split.finished = ended;
                     continue;
                 }
-                let most = if source.whole { there.len() } else { 1 + state.chance.below(BATCH_MAX) };
+                let most = 1 + state.chance.below(BATCH_MAX);
                 let taken = &there[..most.min(there.len())];
                 records.extend(taken.iter().map(|(make, time)| (make(), *time)));
                 split.next += taken.len();
                 return Ok(Polled::Records { split: at });
             }
-            Ok(if source.ended { Polled::End } else { Polled::Pending { retry_after: ASK_AGAIN } })
+            Ok(if ended { Polled::End } else { Polled::Pending { retry_after: ASK_AGAIN } })
         })
     }
 

@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use crate::crash::passing;
 use crate::threads::MakeActor;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A simulated process.
@@ -28,23 +28,26 @@ pub(crate) enum Failure {
 }
 
 /// An actor that a process has started and nobody has made yet.
-pub(super) struct Started {
+pub(crate) struct Started {
     pub pid: Pid,
-    pub name: String,
     pub make: MakeActor,
     pub finished: Arc<AtomicBool>,
 }
 
 /// A milestone, for the story.
-pub(super) type Line = (Pid, String);
+pub(crate) type Line = (Pid, String);
 
-pub(super) struct State {
+pub(crate) struct State {
     pub now_ms: u64,
     pub chance: Chance,
     pub disk: Disk,
     pub ledger: Ledger,
     pub sources: BTreeMap<String, super::source::Splits>,
+    /// Nothing more comes from any source.
+    pub input_ended: bool,
     pub started: Vec<Started>,
+    /// Whose turn it is goes round instead of being left to chance.
+    pub in_turn: bool,
     pub store_failures: Vec<Failure>,
     pub sink_failures: Vec<Failure>,
     alive: BTreeSet<Pid>,
@@ -94,8 +97,6 @@ impl State {
 /// See the module.
 pub(crate) struct World {
     state: Mutex<State>,
-    /// So that a hot path need not lock to see that it is not.
-    pub(super) recording: AtomicBool,
 }
 
 impl std::fmt::Debug for World {
@@ -115,23 +116,21 @@ impl World {
             disk: Disk::default(),
             ledger: Ledger::default(),
             sources: BTreeMap::new(),
+            input_ended: false,
             started: Vec::new(),
+            in_turn: false,
             store_failures: Vec::new(),
             sink_failures: Vec::new(),
             alive: BTreeSet::new(),
             uuids: 0,
             lines: recording.then(Vec::new),
         };
-        Arc::new(Self { state: Mutex::new(state), recording: AtomicBool::new(recording) })
+        Arc::new(Self { state: Mutex::new(state) })
     }
 
     pub fn with<R>(&self, see: impl FnOnce(&mut State) -> R) -> R {
         // A simulated crash unwinds only where nothing is locked; a poisoned lock is a test's own panic.
         see(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub fn is_recording(&self) -> bool {
-        self.recording.load(Ordering::Relaxed)
     }
 
     /// Simulated code calls the world. False: its process is dead, and nothing that it does has an effect.
