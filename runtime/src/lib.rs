@@ -104,6 +104,7 @@ mod graph;
 mod id;
 mod job;
 mod metrics;
+mod planted;
 mod progress;
 mod random;
 mod settings;

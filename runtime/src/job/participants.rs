@@ -12,6 +12,7 @@ use crate::data::worker::panic_message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::Graph;
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use crate::threads::{Actor, Running, Turn};
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -69,6 +70,9 @@ impl Opened {
         for (name, (participant, _)) in &mut self.participants {
             let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
             mine.sort_by_key(|committable| committable.epoch);
+            if planted(Bug::RecoverySettlesNothing) {
+                mine.clear();
+            }
             let recovered = guarded(|| participant.recover(&mine, permit));
             recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
@@ -218,12 +222,17 @@ impl Server {
             Task::Prepare(epoch, shares) => {
                 crash_point("before-prepare");
                 let prepared = self.participant.prepare(epoch, shares).map_err(|error| self.named(error));
+                if let (true, Ok(Some(bytes))) = (planted(Bug::CommitBeforeManifest), &prepared) {
+                    let committable = Committable { participant: self.name.clone(), epoch, bytes: bytes.clone() };
+                    let _ = self.participant.commit(&committable, &CommitPermit::published(epoch));
+                }
                 crash_point("after-prepare");
                 Some(Event::Prepared { participant: self.name.clone(), epoch, prepared })
             }
             Task::Commit(committable, permit) => {
                 crash_point("before-commit");
                 let committed = self.participant.commit(&committable, &permit).map_err(|error| self.named(error));
+                let committed = if planted(Bug::CommitFailureIgnored) { Ok(()) } else { committed };
                 crash_point("after-commit");
                 Some(Event::Committed { participant: self.name.clone(), epoch: committable.epoch, committed })
             }

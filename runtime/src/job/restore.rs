@@ -8,6 +8,7 @@ use crate::control::recovery::RestorePlan;
 use crate::control::store::CheckpointStore;
 use crate::data::build::{RestoredOperator, WorkerPlan};
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ impl Runner {
         writers: Writers,
         wakers: &[Waker],
     ) -> Result<Vec<WorkerPlan>> {
-        let positions = restore.as_ref().map(|plan| Arc::new(self.positions(plan)));
+        let positions =
+            restore.as_ref().filter(|_| !planted(Bug::PositionsForgotten)).map(|plan| Arc::new(self.positions(plan)));
         let mut states = match &restore {
             Some(plan) => self.read_states(store, plan)?,
             None => wakers.iter().map(|_| HashMap::new()).collect(),
@@ -44,7 +46,7 @@ impl Runner {
                 states: std::mem::take(&mut states[worker]),
                 positions: positions.clone(),
                 waker: waker.clone(),
-                aligned: self.settings.checkpoint.aligned,
+                aligned: self.settings.checkpoint.aligned && !planted(Bug::AlignmentOff),
                 now: self.environment.clock().now(),
                 metrics: self.metrics.clone(),
             })

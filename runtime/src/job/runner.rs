@@ -197,7 +197,11 @@ impl Runner {
             return self.go_on(Phase::Beginning);
         }
         self.phase = Phase::Waiting { until, error };
-        match caught(|| Ok(self.told.tell(&self.wired.graph, &self.metrics))) {
+        let told = caught(|| {
+            self.told.tell(&self.wired.graph, &self.metrics);
+            Ok(())
+        });
+        match told {
             Ok(()) => Turn::Idle { at_most: Duration::from_millis(until.as_millis().abs_diff(now.as_millis())) },
             Err(error) => self.end(Err(error)),
         }

@@ -23,6 +23,7 @@ use super::permit::CommitPermit;
 use crate::api::sink::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use collecting::{Accepted, Collecting};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -104,6 +105,9 @@ impl Coordinator {
                 if let Phase::Collecting(flight, collecting) = &mut self.phase {
                     let unlisted = collecting.take_prepared(flight.epoch);
                     effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
+                }
+                if let (true, Phase::Publishing(_, pending)) = (planted(Bug::LostAnswerIsFailure), &mut self.phase) {
+                    effects.extend(pending.drain(..).map(|committable| Effect::Abort { committable }));
                 }
                 self.phase = Phase::Done;
                 effects.push(Effect::Fail(error));

@@ -9,6 +9,7 @@ use crate::control::manifest::{CheckpointKind, Slot};
 use crate::control::store::blob_origin;
 use crate::crash::crash_point;
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use std::collections::BTreeSet;
 
 /// What retention deleted.
@@ -72,8 +73,9 @@ impl ClaimedLog {
     /// A blob that nothing names may be deleted when nothing can name it any more: its attempt was
     /// superseded by ours, or its epoch is published.
     fn may_delete(&self, blob: &str) -> bool {
-        blob_origin(blob).is_some_and(|(attempt, epoch)| {
-            attempt < self.claimed || (attempt == self.claimed && Some(epoch) <= self.epoch)
-        })
+        planted(Bug::RetentionTooEager)
+            || blob_origin(blob).is_some_and(|(attempt, epoch)| {
+                attempt < self.claimed || (attempt == self.claimed && Some(epoch) <= self.epoch)
+            })
     }
 }

@@ -6,6 +6,7 @@
 //! simulation has one whose power may fail.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -178,6 +179,9 @@ impl TempFile {
     ///
     /// A hard link, because a rename would replace what is there. This is the compare-and-set.
     pub(super) fn link(&self, target: &Path) -> Result<bool> {
+        if planted(Bug::LinkReplaces) {
+            let _ = self.files.remove(target);
+        }
         match self.files.link(&self.path, target) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

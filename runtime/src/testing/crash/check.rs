@@ -38,7 +38,14 @@ impl<P: Pipeline> Setup<P> {
         let threads =
             std::thread::available_parallelism().map_or(1, usize::from).min(1 + to.abs_diff(from) as usize / 8);
         std::thread::scope(|scope| {
-            let work = || self.take_schedules(&places, to, &counts);
+            #[cfg(test)]
+            let bug = crate::planted::here();
+            let (places, counts) = (&places, &counts);
+            let work = move || {
+                #[cfg(test)]
+                crate::planted::plant(bug);
+                self.take_schedules(places, to, counts);
+            };
             for _ in 1..threads {
                 crate::threads::spawn_scoped(scope, work);
             }

@@ -205,7 +205,6 @@ fn erased<T: 'static>(show: impl Fn(&T) -> String + Send + Sync + 'static) -> An
 }
 
 /// A number that a person gave for this run.
-#[expect(clippy::disallowed_methods, reason = "a test's own settings: which schedules, and how many")]
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))

@@ -39,7 +39,7 @@ pub(super) struct Ran {
 fn settings(seed: u64) -> Settings {
     let mut chance = Chance::new(!seed);
     let mut settings = Settings::default();
-    settings.checkpoint.interval = Duration::from_millis(*chance.pick(&[2, 5, 12]));
+    settings.checkpoint.interval = Duration::from_millis(*chance.pick(&[1, 3, 8]));
     settings.checkpoint.retain = 1 + chance.below(3);
     settings.restart.initial = Duration::from_millis(5);
     settings

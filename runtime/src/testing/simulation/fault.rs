@@ -125,7 +125,7 @@ impl Simulation {
             }
             Fault::Expire => {
                 let expired = self.world.with(|state| state.ledger.expire_open());
-                self.world.with(|state| state.say(pid, || format!("{expired} open transactions expire")));
+                self.world.with(|state| state.say(pid, || format!("({expired} did)")));
             }
             Fault::Suspend => self.ask_to_leave(pid),
         }
@@ -178,7 +178,7 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Kill => f.write_str("killed"),
             Self::PowerFailure => f.write_str("the power fails; everything dies"),
-            Self::Zombie { workers, .. } => write!(f, "stands still, and another starts with {workers} workers"),
+            Self::Zombie { workers, .. } => write!(f, "stands still, and another starts ({workers} workers)"),
             Self::Slow { ms, .. } => write!(f, "this takes {ms} ms"),
             Self::Store { failure, calls } => write!(f, "the next {calls} calls of the store fail {}", how(*failure)),
             Self::Sink { failure, calls } => write!(f, "the next {calls} calls of a sink fail {}", how(*failure)),

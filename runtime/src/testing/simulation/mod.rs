@@ -367,4 +367,4 @@ impl Simulation {
 }
 
 /// Of so many turns one takes a millisecond; the others take less.
-const TICK_ONE_IN: usize = 12;
+const TICK_ONE_IN: usize = 5;

@@ -62,7 +62,7 @@ struct Split {
 
 /// A reader that is woken by nothing but the simulation asks again at once when that lets it.
 const ASK_AGAIN: Duration = Duration::MAX;
-const BATCH_MAX: usize = 3;
+const BATCH_MAX: usize = 2;
 
 impl Reader {
     /// Takes over splits of its own that have appeared.
