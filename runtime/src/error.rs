@@ -3,6 +3,7 @@
 //! Kinds exist where a caller, or the restart policy, would act differently; everything else is in
 //! the message.
 
+use crate::id::Epoch;
 use std::fmt;
 
 /// Shorthand for results of this crate.
@@ -90,6 +91,12 @@ impl Error {
         self
     }
 
+    /// What was lost, of an error of kind [`ErrorKind::DataLoss`] that knows it.
+    #[must_use]
+    pub fn data_loss(&self) -> Option<&DataLoss> {
+        self.cause.as_deref()?.downcast_ref()
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -100,6 +107,36 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+}
+
+/// Output that a published checkpoint promised and that cannot be brought back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataLoss {
+    /// The sinks that wrote it, by id.
+    pub sink: String,
+    /// The checkpoint whose output it is.
+    pub epoch: Epoch,
+    /// How many records of it are lost.
+    pub records: u64,
+    /// Why they cannot be written again.
+    pub reason: String,
+}
+
+impl fmt::Display for DataLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sink, epoch, records, reason } = self;
+        write!(f, "{records} records of epoch {epoch} of {sink} are lost: {reason}")
+    }
+}
+
+impl std::error::Error for DataLoss {}
+
+impl From<DataLoss> for Error {
+    fn from(loss: DataLoss) -> Self {
+        let message =
+            "output that a checkpoint promised cannot be brought back (--accept-data-loss goes on without it)";
+        Self::new(ErrorKind::DataLoss, message).caused_by(loss)
     }
 }
 
@@ -138,5 +175,14 @@ mod tests {
         let error = Error::new(ErrorKind::Sink, "cannot write").caused_by(inner).at("sink `totals`");
         assert_eq!(format!("{error:?}"), "sink `totals`: cannot write: disk: full");
         assert_eq!(format!("{error}"), format!("{error:?}"));
+    }
+
+    #[test]
+    fn a_loss_can_be_read_from_its_error() {
+        let loss = DataLoss { sink: "totals".into(), epoch: Epoch(7), records: 3, reason: "compacted".into() };
+        let error = Error::from(loss.clone()).at("recovery");
+        assert_eq!((error.kind(), error.data_loss()), (ErrorKind::DataLoss, Some(&loss)));
+        assert!(error.to_string().ends_with("3 records of epoch 7 of totals are lost: compacted"), "{error}");
+        assert_eq!(Error::new(ErrorKind::DataLoss, "unknown").data_loss(), None);
     }
 }

@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 pub use crate::flow::select::{borrowed, computed, unkeyed};
+pub use crate::flow::stand_in::ShowFn;
 
 /// The record type of an `#[output]` parameter, whatever alias it is spelled with.
 #[diagnostic::on_unimplemented(
@@ -77,9 +78,6 @@ pub fn metadata<'a>(context: &Context<'a>) -> &'a Metadata {
     static NONE: LazyLock<Metadata> = LazyLock::new(Metadata::default);
     context.metadata.unwrap_or(&NONE)
 }
-
-/// How a record is shown, if it can be.
-pub type ShowFn<T> = Option<fn(&T) -> String>;
 
 /// Finds how records of `T` are shown: by `Debug`, else by `Serialize`. Which of the traits below applies
 /// depends on how many references deep the call has to look, so the first that a type has wins.

@@ -129,7 +129,7 @@ pub use cli::main;
 #[cfg(feature = "kafka")]
 pub use connectors::kafka;
 pub use connectors::{file, format, memory};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{DataLoss, Error, ErrorKind, Result};
 pub use flow::{Flow, Keyed, Pipeline, Stream};
 pub use graph::show::GraphFormat;
 pub use id::{Epoch, KEY_GROUPS};

@@ -6,6 +6,7 @@ mod dead;
 mod fate;
 mod kills;
 mod peer;
+mod security;
 mod sink;
 mod source;
 mod support;

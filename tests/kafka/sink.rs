@@ -43,7 +43,7 @@ fn keys_values_and_event_times_arrive() {
     let partitions = client.read_committed(&topic);
     assert!(partitions.iter().all(|records| !records.is_empty()), "keys are spread");
     for record in partitions.concat() {
-        assert_eq!(record.key.as_deref(), Some(record.value.as_slice()));
+        assert_eq!(record.key, record.value);
         if record.text() == "000200" {
             assert!((record.timestamp - started).abs() < 10_000);
         } else {
@@ -236,8 +236,8 @@ fn nothing_is_committed_without_its_permit() {
 }
 
 fn context<'a>(participant: &'a str, lineage: &'a str) -> SinkContext<'a> {
-    let (epoch, epoch_within) = (Epoch(1), EPOCH_WITHIN);
-    SinkContext { participant, job: "tests", lineage, attempt: 1, epoch, workers: 1, epoch_within }
+    let (epoch, epoch_interval, epoch_within) = (Epoch(1), EPOCH_WITHIN, EPOCH_WITHIN);
+    SinkContext { participant, job: "tests", lineage, attempt: 1, epoch, workers: 1, epoch_interval, epoch_within }
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn what_cannot_work_is_said_when_the_sink_opens() {
     let open = |sink: KafkaSink<Text>| sink.open(&context("kafka", "l")).err().unwrap();
     let topic = client.topic("wrong", 1);
     for (key, value) in
-        [("acks", "1"), ("transactional.id", "x"), ("message.timeout.ms", "1"), ("security.protocol", "SSL")]
+        [("acks", "1"), ("transactional.id", "x"), ("message.timeout.ms", "1"), ("security.protocol", "SASL_SSL")]
     {
         let error = open(sink(&client, &topic).set(key, value));
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");

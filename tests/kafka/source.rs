@@ -201,7 +201,7 @@ fn key_headers_and_origin_come_where_they_are_wanted() {
         offset: 0,
         timestamp: 77,
         key: Some(b"key".to_vec()),
-        value: b"value".to_vec(),
+        value: Some(b"value".to_vec()),
         headers: vec![("a".into(), Some(b"1".to_vec())), ("a".into(), None)],
     };
     client.produce_record(&topic, 0, &record);

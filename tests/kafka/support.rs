@@ -7,7 +7,7 @@ use staunch::connectors::format::{Format, Text};
 use staunch::connectors::kafka::{
     KafkaCommittable, KafkaParticipant, KafkaReader, KafkaSink, KafkaSource, KafkaWriter,
 };
-use staunch::testing::permit::permit;
+use staunch::testing::permit::{permit, recover};
 use staunch::{Epoch, Result, Timestamp};
 use staunch_tests::kafka::Client;
 use std::sync::mpsc::{Receiver, channel};
@@ -152,10 +152,11 @@ impl Job {
             attempt: 1,
             epoch: next,
             workers,
+            epoch_interval: EPOCH_WITHIN,
             epoch_within: EPOCH_WITHIN,
         };
         let mut participant = sinks[0].open(&context)?;
-        participant.recover(published, &permit(epoch))?;
+        recover(&mut participant, epoch, published)?;
         let mut writers = Vec::new();
         for (number, sink) in sinks.iter().enumerate() {
             for worker in 0..workers {

@@ -3,7 +3,7 @@
 use crate::faults::{Faults, Step, wait_until};
 use staunch::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use staunch::api::source::Waker;
-use staunch::control::permit::CommitPermit;
+use staunch::control::permit::{CommitPermit, Published, Recovery};
 use staunch::memory::{MemoryOutput, MemoryParticipant, MemorySink, MemoryWriter};
 use staunch::{Batch, Epoch, Error, ErrorKind, Result};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -124,9 +124,9 @@ pub struct ProbeParticipant<T> {
 }
 
 impl<T: Clone + Send + 'static> TwoPhaseCommit for ProbeParticipant<T> {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         self.probe.pass(Step::Recover)?;
-        self.inner.recover(published, permit)?;
+        self.inner.recover(published, recovery)?;
         self.tell();
         Ok(())
     }

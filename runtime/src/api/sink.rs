@@ -15,7 +15,7 @@
 
 use super::batch::Batch;
 use super::source::Waker;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub struct SinkContext<'a> {
     pub epoch: Epoch,
     /// How many writers each sink of this participant will have.
     pub workers: usize,
+    /// The time from the first record of an epoch to its barrier: the checkpoint interval.
+    pub epoch_interval: Duration,
     /// The longest time from the first record of an epoch until its checkpoint is complete or has failed:
     /// the checkpoint interval and the checkpoint's own timeout.
     pub epoch_within: Duration,
@@ -155,11 +157,14 @@ pub trait TwoPhaseCommit: Send + 'static {
     /// the restored manifest that is not committed yet, oldest first, then removes whatever else
     /// this lineage left unfinished. Must be idempotent: it may be killed and called again.
     ///
+    /// A committable that can no longer be committed, but whose output can be written again, is
+    /// [replaced](Recovery::replace) in the manifest first; what that returns is committed then.
+    ///
     /// # Errors
     /// [`ErrorKind::DataLoss`](crate::ErrorKind::DataLoss) or
     /// [`ErrorKind::FateUnknown`](crate::ErrorKind::FateUnknown) when a committable cannot be settled; the
     /// job stops. Others are retried by the restart policy.
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()>;
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()>;
 
     /// Phase one: makes durable, yet invisible, all that was sealed for `epoch`. `None` when nothing
     /// was written.

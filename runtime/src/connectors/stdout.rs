@@ -7,7 +7,7 @@
 use crate::api::batch::Batch;
 use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::{Format, Json, Text};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use std::io::{Write, stdout};
@@ -98,8 +98,8 @@ pub struct StdoutParticipant {
 }
 
 impl TwoPhaseCommit for StdoutParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        published.iter().try_for_each(|committable| self.commit(committable, permit))
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        published.iter().try_for_each(|published| self.commit(published.committable(), published.permit()))
     }
 
     fn prepare(&mut self, _epoch: Epoch, shares: Vec<Share>) -> Result<Option<Vec<u8>>> {

@@ -16,7 +16,8 @@
 //! 2. `log`: the new attempt claims the next slot *before it touches anything else*, which stops a
 //!    predecessor that still lives, and finds the checkpoint to go on from.
 //! 3. `recovery`: whether that checkpoint fits the program, and who reads what of it.
-//! 4. The participants settle what it lists, under the permit that the claim gave; only then are
+//! 4. The participants settle what it lists, under the permit that the claim gave; what can no longer
+//!    be committed is replaced in the manifest first, which is then published anew. Only then are
 //!    writers opened and sources read.
 //!
 //! Invariants, each with a test that breaks when it does not hold:

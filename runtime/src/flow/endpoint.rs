@@ -3,7 +3,7 @@
 use super::handle::Shared;
 use super::inputs::UnkeyedInput;
 use super::parts::Parts;
-use super::stand_in::{build_sink, build_source};
+use super::stand_in::{ShowFn, build_sink, build_source};
 use super::stream::Stream;
 use crate::api::needs::Needs;
 use crate::api::output::Failed;
@@ -44,7 +44,7 @@ pub trait SinkFn: 'static {
     /// How a record is shown to people and compared by the crash test: by its `Debug`, else its
     /// `Serialize`; `None` when it has neither.
     #[must_use]
-    fn show() -> Option<fn(&<Self::Sink as Sink>::Record) -> String> {
+    fn show() -> ShowFn<<Self::Sink as Sink>::Record> {
         None
     }
 

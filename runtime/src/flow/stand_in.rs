@@ -9,7 +9,7 @@ use crate::api::batch::Batch;
 use crate::api::metadata::{Metadata, Origin};
 use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use crate::api::source::{EventTime, Polled, ReaderContext, Source, SourceReader, SplitPosition};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::data::build::{BuildNode, BuildSink, BuildSource, erased_bug};
 use crate::data::sink::Participant;
 use crate::error::Result;
@@ -24,6 +24,9 @@ pub(crate) type AnyRecord = Box<dyn Any + Send>;
 
 /// Finds the key that a sink gives a record.
 pub(crate) type AnyKey = Arc<dyn Fn(&dyn Any) -> Option<Vec<u8>> + Send + Sync>;
+
+/// How records of `T` are shown, if they can be.
+pub type ShowFn<T> = Option<fn(&T) -> String>;
 
 /// Shows a record to people.
 pub(crate) type AnyShow = Arc<dyn Fn(&dyn Any) -> String + Send + Sync>;
@@ -187,8 +190,8 @@ impl<T: Send + 'static> SinkWriter for StandInWriter<T> {
 pub(super) struct StandInParticipant(Box<dyn Participant>);
 
 impl TwoPhaseCommit for StandInParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        self.0.recover(published, permit)
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
+        self.0.recover(published, recovery)
     }
 
     fn prepare(&mut self, epoch: Epoch, shares: Vec<Share>) -> Result<Option<Vec<u8>>> {
@@ -217,13 +220,12 @@ pub(super) fn build_sink<S: Sink>(
     stand_ins: Option<&dyn StandIns>,
     id: &str,
     sink: S,
-    show: Option<fn(&S::Record) -> String>,
+    show: ShowFn<S::Record>,
 ) -> Arc<dyn BuildNode> {
     let Some(stand_ins) = stand_ins else { return Arc::new(BuildSink { sink: Some(Arc::new(sink)) }) };
     let (describe, participant) = (sink.describe(), sink.participant(id));
-    let show = show.map(|show| -> AnyShow {
-        Arc::new(move |record| record.downcast_ref().map_or_else(String::new, |record| show(record)))
-    });
+    let show =
+        show.map(|show| -> AnyShow { Arc::new(move |record| record.downcast_ref().map_or_else(String::new, show)) });
     let key: AnyKey = Arc::new(move |record| record.downcast_ref().and_then(|record| sink.key_of(record)));
     let record = TypeId::of::<S::Record>();
     let facts = SinkFacts { id: id.to_owned(), participant: participant.clone(), record, key, show };

@@ -82,13 +82,15 @@ impl Runner {
             attempt: start.claimed.log.attempt(),
             epoch,
             workers: self.settings.workers,
+            epoch_interval: checkpoint.interval,
             epoch_within: checkpoint.interval.saturating_add(checkpoint.timeout),
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
-        let listed =
-            start.plan.iter().flat_map(|plan| plan.committables.values().flatten()).cloned().collect::<Vec<_>>();
         crash_point("before-recover");
-        participants.recover(&listed, &start.claimed.permit)?;
+        let Claimed { log, restored, permit, .. } = start.claimed;
+        let (mut log, restored) = (log, restored.map(|manifest| manifest.cut));
+        let (now, accept_data_loss) = (self.environment.clock(), self.settings.checkpoint.accept_data_loss);
+        participants.recover(&mut log.recovery(restored, permit, accept_data_loss, || now.now_ms()))?;
         crash_point("recovered");
         if start.finished {
             tracing::info!(
@@ -104,7 +106,7 @@ impl Runner {
 
         let (events, heard) = sync_channel(EVENTS_MAX);
         let (environment, retain) = (&*self.environment, self.settings.checkpoint.retain);
-        let storage = Storage::start(environment, start.claimed.log, &start.topology, retain, &events)?;
+        let storage = Storage::start(environment, log, &start.topology, retain, &events)?;
         let participants = participants.start(environment, &events)?;
         let workers = Workers::start(environment, plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };

@@ -4,7 +4,7 @@ use super::Event;
 use super::environment::Environment;
 use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Recovery};
 use crate::crash::{catch_panic, crash_point};
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
@@ -27,6 +27,7 @@ pub(super) struct Attempt<'a> {
     pub attempt: u64,
     pub epoch: Epoch,
     pub workers: usize,
+    pub epoch_interval: Duration,
     pub epoch_within: Duration,
 }
 
@@ -55,6 +56,7 @@ impl Opened {
                 attempt: attempt.attempt,
                 epoch: attempt.epoch,
                 workers: attempt.workers,
+                epoch_interval: attempt.epoch_interval,
                 epoch_within: attempt.epoch_within,
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
@@ -66,14 +68,10 @@ impl Opened {
     }
 
     /// Settles what earlier attempts published, oldest first.
-    pub fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+    pub fn recover(&mut self, recovery: &mut Recovery<'_>) -> Result<()> {
         for (name, (participant, _)) in &mut self.participants {
-            let mut mine: Vec<_> = published.iter().filter(|it| it.participant == *name).cloned().collect();
-            mine.sort_by_key(|committable| committable.epoch);
-            if planted(Bug::RecoverySettlesNothing) {
-                mine.clear();
-            }
-            let recovered = guarded(|| participant.recover(&mine, permit));
+            let published = if planted(Bug::RecoverySettlesNothing) { Vec::new() } else { recovery.published(name) };
+            let recovered = guarded(|| participant.recover(published, recovery));
             recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
         Ok(())

@@ -29,7 +29,12 @@ impl Key {
     /// The flag, without its dashes: `checkpoint-interval`.
     pub fn flag(&self) -> String {
         // The flags that people type in an emergency are short, and named so in the errors that advise them.
-        let emergency = ["checkpoint.restore", "checkpoint.accept_repeats", "checkpoint.allow_dropped_state"];
+        let emergency = [
+            "checkpoint.restore",
+            "checkpoint.accept_repeats",
+            "checkpoint.allow_dropped_state",
+            "checkpoint.accept_data_loss",
+        ];
         let name = if emergency.contains(&self.name) { &self.name["checkpoint.".len()..] } else { self.name };
         name.replace(['.', '_'], "-")
     }
@@ -105,6 +110,12 @@ pub(crate) const KEYS: &[Key] = &[
         SWITCH,
         "Start even if state of operators that are gone is dropped [default: false]",
         |to, value| put(&mut to.checkpoint.allow_dropped_state, switch(value)),
+    ),
+    key(
+        "checkpoint.accept_data_loss",
+        SWITCH,
+        "Start even if output that the checkpoint promised is lost for good [default: false]",
+        |to, value| put(&mut to.checkpoint.accept_data_loss, switch(value)),
     ),
     key(
         "checkpoint.aligned",

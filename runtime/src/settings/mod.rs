@@ -77,6 +77,9 @@ pub struct CheckpointSettings {
     /// Allow a start whose checkpoint has state of operators that are no longer in the graph; that
     /// state is dropped. Default false: a renamed operator would lose its state unnoticed.
     pub allow_dropped_state: bool,
+    /// Go on when output that the restored checkpoint promised was lost and cannot be brought back: without
+    /// those records, which are counted in the log. Default false: the job stops and says what is lost.
+    pub accept_data_loss: bool,
     /// Whether an operator holds back an input that is past a barrier until all others are. Default
     /// true. Without it checkpoints are only at-least-once: records behind a barrier may be in it.
     pub aligned: bool,
@@ -126,6 +129,7 @@ impl Default for CheckpointSettings {
             restore: None,
             accept_repeats: false,
             allow_dropped_state: false,
+            accept_data_loss: false,
             aligned: true,
         }
     }

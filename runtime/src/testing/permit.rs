@@ -1,10 +1,44 @@
-//! Permits without a checkpoint, to drive the two-phase protocol by hand.
+//! Permits and recoveries without a checkpoint store, to drive the two-phase protocol by hand.
 
-use crate::control::permit::CommitPermit;
+use crate::api::sink::{Committable, TwoPhaseCommit};
+use crate::control::permit::{CommitPermit, Recovery, Republish};
+use crate::error::Result;
 use crate::id::Epoch;
 
 /// A permit as if the manifest of this epoch had just become durable.
 #[must_use]
 pub fn permit(epoch: Epoch) -> CommitPermit {
     CommitPermit::published(epoch)
+}
+
+/// A manifest that is taken for durable at once.
+struct InMemory(Epoch);
+
+impl Republish for InMemory {
+    fn republish(&mut self, _committables: &[Committable]) -> Result<CommitPermit> {
+        Ok(permit(self.0))
+    }
+}
+
+/// A recovery from the manifest of this epoch, which lists `committables`; afterwards
+/// [`Recovery::listed`] tells what it was published with last.
+#[must_use]
+pub fn recovery(epoch: Epoch, committables: &[Committable], accept_data_loss: bool) -> Recovery<'static> {
+    Recovery::new(InMemory(epoch), committables.to_vec(), permit(epoch), accept_data_loss)
+}
+
+/// Has a participant recover from the manifest of this epoch, which lists these committables of its
+/// own; returns what the manifest lists afterwards.
+///
+/// # Errors
+/// What [`TwoPhaseCommit::recover`] says.
+pub fn recover(
+    participant: &mut impl TwoPhaseCommit,
+    epoch: Epoch,
+    committables: &[Committable],
+) -> Result<Vec<Committable>> {
+    let mut recovery = recovery(epoch, committables, false);
+    let name = committables.first().map_or("", |committable| &committable.participant);
+    participant.recover(recovery.published(name), &mut recovery)?;
+    Ok(recovery.listed().to_vec())
 }

@@ -35,6 +35,21 @@ impl Broker {
     /// # Panics
     /// Without Java or Maven, naming what to install; and if it does not come up.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with these properties besides, which win over the fixture's own.
+    ///
+    /// # Panics
+    /// As [`Broker::start`]; a property that Kafka refuses keeps it from coming up.
+    pub fn with(extra: &[(&str, &str)]) -> Self {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Self::make(|_, _| extra.iter().map(owned).collect(), &[])
+    }
+
+    /// The same with properties made of the ports of listener and controller, and with further
+    /// arguments when the storage is formatted.
+    pub(super) fn make(extra: impl FnOnce(u16, u16) -> Vec<(String, String)>, format_with: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
@@ -43,9 +58,12 @@ impl Broker {
         let directory = cache().join(format!("broker-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("the target directory can be written");
         let (port, controller) = (free_port(), free_port());
-        fs::write(directory.join("server.properties"), properties(&directory, port, controller)).expect("properties");
-        let format =
-            java(&["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"]);
+        let properties = properties(&directory, port, controller, &extra(port, controller));
+        fs::write(directory.join("server.properties"), properties).expect("the target directory can be written");
+        let mut format =
+            vec!["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", "server.properties"];
+        format.extend(format_with);
+        let format = java(&format);
         let formatted =
             Command::new(&format[0]).args(&format[1..]).current_dir(&directory).output().expect("java runs");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
@@ -120,7 +138,7 @@ fn remove_leftovers() {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     listener.local_addr().expect("bound").port()
 }
@@ -132,8 +150,9 @@ fn cache() -> PathBuf {
     target.map(Path::to_path_buf).unwrap_or_else(std::env::temp_dir).join("kafka")
 }
 
-fn properties(directory: &Path, port: u16, controller: u16) -> String {
-    format!(
+/// Of two lines with the same key, Java takes the last.
+fn properties(directory: &Path, port: u16, controller: u16, extra: &[(String, String)]) -> String {
+    let mut properties = format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
@@ -155,7 +174,11 @@ group.initial.rebalance.delay.ms=0
 share.coordinator.state.topic.replication.factor=1
 ",
         directory.display()
-    )
+    );
+    for (key, value) in extra {
+        properties.push_str(&format!("{key}={value}\n"));
+    }
+    properties
 }
 
 /// The command line of a Java program of Kafka's.

@@ -4,7 +4,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message, OwnedHeaders};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use staunch::connectors::kafka::Security;
@@ -28,14 +28,26 @@ pub struct Record {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
+    /// Without one it is a tombstone.
+    pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Record {
     /// The value as text.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.value).expect("a test wrote text")
+        std::str::from_utf8(self.value.as_deref().expect("a test wrote a value")).expect("a test wrote text")
+    }
+
+    /// The record as librdkafka takes it.
+    pub(super) fn to<'a>(&'a self, topic: &'a str, partition: i32) -> BaseRecord<'a, Vec<u8>, Vec<u8>> {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in &self.headers {
+            headers = headers.insert(Header { key, value: value.as_ref() });
+        }
+        let mut record = BaseRecord::to(topic).partition(partition).timestamp(self.timestamp).headers(headers);
+        (record.key, record.payload) = (self.key.as_ref(), self.value.as_ref());
+        record
     }
 }
 
@@ -49,7 +61,7 @@ impl Client {
         &self.brokers
     }
 
-    fn config(&self) -> ClientConfig {
+    pub(super) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("log_level", "0");
         config
@@ -79,10 +91,23 @@ impl Client {
         name
     }
 
+    /// A new topic with an unused name and these settings.
+    pub fn topic_with(&self, about: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
+        let name = self.name(about);
+        self.create_with(&name, partitions, settings);
+        name
+    }
+
     /// Creates a topic.
     pub fn create(&self, name: &str, partitions: i32) {
         // Tests write records of 1970: the broker's next look at retention would delete them.
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        self.create_with(name, partitions, &[("retention.ms", "-1")]);
+    }
+
+    /// Creates a topic with these settings and no others.
+    pub fn create_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = self.admin(async |admin| admin.create_topics([&topic], &AdminOptions::new()).await);
         created.expect("the broker answers")[0].as_ref().expect("the topic is new");
         let started = Instant::now();
@@ -125,13 +150,7 @@ impl Client {
     /// Writes one record with everything.
     pub fn produce_record(&self, topic: &str, partition: i32, record: &Record) {
         let producer: BaseProducer = self.config().create().expect("a legal configuration");
-        let mut headers = OwnedHeaders::new();
-        for (key, value) in &record.headers {
-            headers = headers.insert(rdkafka::message::Header { key, value: value.as_ref() });
-        }
-        let key = record.key.clone().unwrap_or_default();
-        let sent = BaseRecord::to(topic).partition(partition).payload(&record.value).timestamp(record.timestamp);
-        producer.send(sent.key(&key).headers(headers)).expect("room for one");
+        producer.send(record.to(topic, partition)).map_err(|(error, _)| error).expect("room for one");
         producer.flush(WITHIN).expect("delivered");
     }
 
@@ -227,7 +246,7 @@ fn send<V: AsRef<[u8]>>(producer: &BaseProducer, topic: &str, partition: i32, va
     producer.flush(WITHIN).expect("delivered");
 }
 
-fn offsets(topic: &str, offsets: impl IntoIterator<Item = (i32, Offset)>) -> TopicPartitionList {
+pub(super) fn offsets(topic: &str, offsets: impl IntoIterator<Item = (i32, Offset)>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in offsets {
         list.add_partition_offset(topic, partition, offset).expect("a legal offset");
@@ -241,7 +260,7 @@ fn owned(message: &impl Message<Headers: Headers>) -> Record {
         offset: message.offset(),
         timestamp: message.timestamp().to_millis().unwrap_or(-1),
         key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().unwrap_or_default().to_vec(),
+        value: message.payload().map(<[u8]>::to_vec),
         headers: headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
     }
 }

@@ -8,9 +8,13 @@
 
 mod broker;
 mod client;
+mod secure;
+mod session;
 
 pub use broker::Broker;
 pub use client::{Client, Record, Transaction};
+pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};
+pub use session::Session;
 
 use std::io::Write;
 use std::sync::{Once, OnceLock};
@@ -35,9 +39,20 @@ pub fn shared() -> Option<Client> {
     Some(Client::new(brokers))
 }
 
+/// The broker with TLS, SASL and an authorizer that all tests of this binary share; `None` as for [`own`].
+pub fn secure() -> Option<&'static SecureBroker> {
+    static SECURE: OnceLock<SecureBroker> = OnceLock::new();
+    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| SECURE.get_or_init(SecureBroker::start))
+}
+
 /// A broker of one's own, to kill; `None` if tests with Kafka are to be skipped or run elsewhere.
 pub fn own() -> Option<Broker> {
-    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(Broker::start)
+    own_with(&[])
+}
+
+/// A broker of one's own with these properties besides the fixture's; `None` as for [`own`].
+pub fn own_with(properties: &[(&str, &str)]) -> Option<Broker> {
+    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| Broker::with(properties))
 }
 
 fn skipped() -> bool {

@@ -13,7 +13,7 @@
 
 use super::failed;
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
@@ -303,9 +303,9 @@ impl FileParticipant {
 }
 
 impl TwoPhaseCommit for FileParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        for committable in published {
-            self.commit(committable, permit)?;
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        for published in &published {
+            self.commit(published.committable(), published.permit())?;
         }
         crash_point("recover-settled");
         for name in self.directory.hidden_names()? {

@@ -6,7 +6,9 @@
 //! participant  recover      two-phase commit: prepare, commit, and what a dead process left behind
 //! pool  producer  tally     transactional producers, one transaction per epoch, delivery reports
 //! fate  committable         what a manifest says of a transaction, and whether it was committed
+//! checks                    what is looked at before a sink writes
 //! wire                      the protocol itself, for what librdkafka cannot do
+//! settings  security        one set of options, for librdkafka and for the wire
 //! raw                       the unsafe calls into librdkafka
 //! ```
 //!
@@ -16,6 +18,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
 
+mod checks;
 mod committable;
 mod fate;
 mod log;
@@ -27,6 +30,7 @@ mod producer;
 mod raw;
 mod reader;
 mod recover;
+mod security;
 mod settings;
 mod sink;
 mod source;
@@ -39,7 +43,7 @@ mod writer;
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use participant::KafkaParticipant;
 pub use reader::KafkaReader;
-pub use settings::Security;
+pub use security::{Sasl, Security, Tls};
 pub use sink::KafkaSink;
 pub use source::{KafkaSource, StartAt};
 pub use writer::KafkaWriter;

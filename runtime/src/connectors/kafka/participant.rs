@@ -3,6 +3,7 @@
 //! What was prepared is named by bytes; the live producer is only the quick way to commit it. Whatever
 //! goes wrong on that way is settled by asking for the transaction's fate, as after a crash.
 
+use super::checks;
 use super::committable::{self, KafkaCommittable, WriterShare};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
@@ -12,7 +13,7 @@ use super::wire::{Cluster, Described};
 use super::writer::{self, KafkaWriter, KeyOf, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use rdkafka::ClientConfig;
@@ -77,7 +78,7 @@ impl Options {
     }
 
     /// A transaction that is prepared must not expire before it can be committed.
-    fn margin(&self) -> Duration {
+    pub(super) fn margin(&self) -> Duration {
         (self.transaction_timeout / 4).min(Duration::from_secs(30))
     }
 }
@@ -112,6 +113,7 @@ impl KafkaParticipant {
             let mut asked = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
             cluster_id = asked.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
+            checks::cluster(&mut asked, &options, context, &format!("{}/{}/0", context.job, context.lineage))?;
             cluster = Some(asked);
         }
         Ok(Self {
@@ -146,6 +148,7 @@ impl KafkaParticipant {
             pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
         }
         if let (Some(cluster), false) = (&mut self.cluster, self.topic_ids.contains_key(topic)) {
+            checks::topic(cluster, topic)?;
             let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
             self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
         }
@@ -278,8 +281,8 @@ fn prove_ours(cluster: &mut Cluster, committable: &KafkaCommittable, described: 
 }
 
 impl TwoPhaseCommit for KafkaParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        let listed = recover::recover(self, published, permit)?;
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        let listed = recover::recover(self, &published)?;
         let plan =
             Plan { config: self.options.producer()?, prefix: self.options.exactly_once.then(|| self.prefix.clone()) };
         self.pool = Some(Pool::start(plan, self.waiters.clone(), listed)?);

@@ -8,7 +8,7 @@ use super::fate::{self, Fate};
 use super::participant::{ANSWER_WITHIN, KafkaParticipant};
 use super::wire::{Cluster, Producer};
 use crate::api::sink::Committable;
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -24,15 +24,11 @@ const COMMITTED_WITHIN: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Settles all; returns the numbers of the listed ids, which must not be used yet.
-pub(super) fn recover(
-    participant: &mut KafkaParticipant,
-    published: &[Committable],
-    permit: &CommitPermit,
-) -> Result<BTreeSet<u64>> {
+pub(super) fn recover(participant: &mut KafkaParticipant, published: &[Published]) -> Result<BTreeSet<u64>> {
     let mut committables = Vec::new();
-    for committable in published {
-        check_permit(committable, permit)?;
-        committables.push(KafkaCommittable::from_bytes(&committable.bytes)?);
+    for published in published {
+        check_permit(published.committable(), published.permit())?;
+        committables.push(KafkaCommittable::from_bytes(&published.committable().bytes)?);
     }
     committables.sort_by_key(|committable| committable.epoch);
     for committable in &committables {

@@ -2,7 +2,7 @@
 
 use crate::api::batch::Batch;
 use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
 use crate::time::Timestamp;
@@ -87,7 +87,7 @@ impl<T: 'static, F: FnMut(T, Timestamp) + Send + 'static> SinkWriter for FnWrite
 pub struct NothingToCommit;
 
 impl TwoPhaseCommit for NothingToCommit {
-    fn recover(&mut self, _published: &[Committable], _permit: &CommitPermit) -> Result<()> {
+    fn recover(&mut self, _published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
         Ok(())
     }
 

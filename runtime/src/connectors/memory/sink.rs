@@ -5,7 +5,7 @@
 
 use crate::api::batch::Batch;
 use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::time::Timestamp;
@@ -212,9 +212,9 @@ pub struct MemoryParticipant<T> {
 }
 
 impl<T: Send + 'static> TwoPhaseCommit for MemoryParticipant<T> {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
-        for committable in published {
-            self.commit(committable, permit)?;
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        for published in &published {
+            self.commit(published.committable(), published.permit())?;
         }
         let ours = |name: &Name| name.lineage == self.name.lineage && name.participant == self.name.participant;
         let mut shelf = self.output.lock();

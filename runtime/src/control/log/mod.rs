@@ -12,6 +12,7 @@
 
 mod base;
 mod place;
+mod republish;
 mod retain;
 #[cfg(test)]
 mod tests;

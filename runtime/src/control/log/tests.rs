@@ -4,6 +4,7 @@ use crate::api::sink::Committable;
 use crate::api::state::Schema;
 use crate::control::manifest::{CheckpointKind, OperatorCut, StateLayout, StatePart};
 use crate::control::store::{Fault, MemoryStore, blob_name};
+use crate::error::DataLoss;
 
 fn store() -> MemoryStore {
     MemoryStore::new("totals", Uuid::from_u128(99))
@@ -302,4 +303,46 @@ fn retention_deletes_no_blobs_while_a_damaged_slot_may_name_them() {
     assert_eq!(store.list_blobs().unwrap(), [name]);
     log.retain(2).unwrap();
     assert!(store.list_blobs().unwrap().is_empty(), "slot 2 has fallen out of the window");
+}
+
+#[test]
+fn a_restored_checkpoint_is_published_anew_before_its_replacement_may_be_committed() {
+    let store = store();
+    publish(&mut claim(&store, 1).log, 1);
+    let mut second = claim(&store, 2);
+    let mut recovery = second.log.recovery(second.restored.map(|it| it.cut), second.permit, false, || 9);
+    let old = recovery.published("out").remove(0);
+    let new = recovery.replace(old.clone(), vec![2]).unwrap();
+    assert_eq!((new.committable().bytes.as_slice(), new.permit().epoch()), ([2].as_slice(), Epoch(1)));
+    // What is no longer listed cannot be replaced once more.
+    assert_eq!(recovery.replace(old, vec![3]).unwrap_err().kind(), ErrorKind::Internal);
+    drop(recovery);
+    let mut third = claim(&store, 3);
+    let restored = third.restored.unwrap().cut;
+    assert_eq!((restored.epoch, restored.committables[0].bytes.as_slice()), (Epoch(1), [2].as_slice()));
+    // The second attempt is over: it must not put anything in the place of what the third settles.
+    let mut zombie = second.log.recovery(Some(cut(1)), CommitPermit::published(Epoch(1)), false, || 9);
+    let stale = zombie.published("out").remove(0);
+    assert_eq!(zombie.replace(stale, vec![4]).unwrap_err().kind(), ErrorKind::Superseded);
+    publish(&mut third.log, 2);
+}
+
+#[test]
+fn a_loss_is_accepted_only_if_asked_for() {
+    let store = store();
+    publish(&mut claim(&store, 1).log, 1);
+    let loss = DataLoss { sink: "out".into(), epoch: Epoch(1), records: 3, reason: "gone".into() };
+    let mut strict = claim(&store, 2);
+    let mut recovery = strict.log.recovery(strict.restored.map(|it| it.cut), strict.permit, false, || 9);
+    let lost = recovery.published("out").remove(0);
+    let error = recovery.give_up(lost, loss.clone()).unwrap_err();
+    assert_eq!((error.kind(), error.data_loss()), (ErrorKind::DataLoss, Some(&loss)));
+    assert_eq!(recovery.listed().len(), 1);
+    drop(recovery);
+    let mut lenient = claim(&store, 3);
+    let mut recovery = lenient.log.recovery(lenient.restored.map(|it| it.cut), lenient.permit, true, || 9);
+    let lost = recovery.published("out").remove(0);
+    recovery.give_up(lost, loss).unwrap();
+    drop(recovery);
+    assert_eq!(claim(&store, 4).restored.unwrap().cut.committables, []);
 }

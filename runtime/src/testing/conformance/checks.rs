@@ -2,6 +2,8 @@
 
 use super::SinkUnderTest;
 use super::drive::{Attempt, Outcome, Who, expect};
+use crate::id::Epoch;
+use crate::testing::permit::recover;
 
 /// A rule as a sentence, and the function that checks it.
 pub(super) type Check<U> = (&'static str, fn(&U) -> Outcome);
@@ -195,10 +197,11 @@ fn crash_after_manifest<U: SinkUnderTest>(place: &U) -> Outcome {
 fn recover_again<U: SinkUnderTest>(place: &U) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
-    let published = [attempt.checkpoint(1)?];
+    let mut published = vec![attempt.checkpoint(1)?];
     drop(attempt);
     for number in 2..5 {
         let mut attempt = Attempt::start(place, Who::attempt(number, 2), &published)?;
+        published.clone_from(&attempt.listed);
         expect(place, &format!("after recovery number {}", number - 1), 0..5)?;
         // Not published: has to be gone at the next recovery.
         attempt.write(0, 10..12)?;
@@ -287,9 +290,7 @@ fn other_job<U: SinkUnderTest>(place: &U) -> Outcome {
     drop(attempt);
     // Another lineage recovers at the same place. It may refuse to share it, but not clean it up.
     if let Ok((_, _, mut participant)) = Attempt::<U>::open(place, Who::attempt(1, 1)) {
-        use crate::api::sink::TwoPhaseCommit as _;
-        let permit = crate::control::permit::CommitPermit::published(crate::id::Epoch(0));
-        participant.recover(&[], &permit).map_err(|error| format!("recover failed: {error}"))?;
+        recover(&mut participant, Epoch(0), &[]).map_err(|error| format!("recover failed: {error}"))?;
     }
     Attempt::start(place, Who { attempt: 2, epoch: 2, ..other }, &published)?;
     expect(place, "after the first job's recovery", 0..5)

@@ -7,6 +7,7 @@ use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
 use crate::error::Error;
 use crate::id::Epoch;
+use crate::testing::permit::recover;
 use crate::time::Timestamp;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -47,15 +48,17 @@ pub(super) struct Attempt<'a, U: SinkUnderTest> {
     name: String,
     writers: Vec<<U::Sink as Sink>::Writer>,
     wakers: Vec<Receiver<()>>,
+    /// What the restored manifest lists once `recover` has replaced what it had to.
+    pub(super) listed: Vec<Committable>,
 }
 
 impl<'a, U: SinkUnderTest> Attempt<'a, U> {
     /// Opens the sink, recovers what a manifest lists, and makes the writers.
     pub(super) fn start(place: &'a U, who: Who, published: &[Committable]) -> Outcome<Self> {
         let (sink, name, mut participant) = Self::open(place, who).map_err(failed("open"))?;
-        let permit = CommitPermit::published(Epoch(who.epoch.saturating_sub(1)));
         let published = published.iter().map(through_manifest).collect::<Outcome<Vec<_>>>()?;
-        participant.recover(&published, &permit).map_err(failed("recover"))?;
+        let restored = Epoch(who.epoch.saturating_sub(1));
+        let listed = recover(&mut participant, restored, &published).map_err(failed("recover"))?;
         let left = place.leftovers();
         if !left.is_empty() {
             return Err(format!("after recover these are still there: {}", left.join(", ")));
@@ -71,7 +74,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
             writers.push(sink.writer(&mut participant, &context).map_err(failed("writer"))?);
             wakers.push(woken);
         }
-        Ok(Self { place, participant, name, writers, wakers })
+        Ok(Self { place, participant, name, writers, wakers, listed })
     }
 
     /// Only opens, as an attempt does that dies before it recovers.
@@ -85,6 +88,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
             attempt: who.attempt,
             epoch: Epoch(who.epoch),
             workers: who.workers,
+            epoch_interval: Duration::from_secs(1),
             epoch_within: Duration::from_secs(61),
         };
         let participant = sink.open(&context)?;

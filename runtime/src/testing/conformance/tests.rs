@@ -4,7 +4,7 @@ use super::{SinkUnderTest, run, violations};
 use crate::api::batch::Batch;
 use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use crate::connectors::memory::{MemoryOutput, MemoryParticipant, MemorySink, MemoryWriter, NothingToCommit, each};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
 use std::sync::{Arc, Mutex};
@@ -82,11 +82,11 @@ impl SinkWriter for BrokenWriter {
 }
 
 impl TwoPhaseCommit for BrokenParticipant {
-    fn recover(&mut self, published: &[Committable], permit: &CommitPermit) -> Result<()> {
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         match self.1 {
             Flaw::ForgetsToRecover => Ok(()),
-            Flaw::KeepsLeftovers => published.iter().try_for_each(|one| self.0.commit(one, permit)),
-            _ => self.0.recover(published, permit),
+            Flaw::KeepsLeftovers => published.iter().try_for_each(|one| self.0.commit(one.committable(), one.permit())),
+            _ => self.0.recover(published, recovery),
         }
     }
 

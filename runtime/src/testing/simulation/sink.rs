@@ -3,7 +3,7 @@
 use super::ledger::Id;
 use super::world::{Failure, Pid, World};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
-use crate::control::permit::CommitPermit;
+use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
 use crate::data::sink::Participant;
 use crate::error::{Error, ErrorKind, Result};
@@ -140,9 +140,9 @@ impl Prepares {
 }
 
 impl TwoPhaseCommit for Prepares {
-    fn recover(&mut self, published: &[Committable], _permit: &CommitPermit) -> Result<()> {
-        for committable in published {
-            self.commit_one(committable)?;
+    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
+        for published in &published {
+            self.commit_one(published.committable())?;
             crash_point("recover-settled");
         }
         self.call("sink-fence", "recovery", |state| {

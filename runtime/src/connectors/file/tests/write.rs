@@ -9,6 +9,7 @@ use crate::control::permit::CommitPermit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::testing::conformance::{self, SinkUnderTest};
+use crate::testing::permit::recover;
 use crate::time::Timestamp;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -72,6 +73,7 @@ fn context(lineage: &str, attempt: u64) -> SinkContext<'_> {
         attempt,
         epoch: Epoch(1),
         workers: 1,
+        epoch_interval: Duration::from_secs(1),
         epoch_within: Duration::from_secs(60),
     }
 }
@@ -120,7 +122,7 @@ fn a_crash_between_link_and_cleanup_is_harmless() {
     let part = PathBuf::from(&parts(directory)[0]);
     fs::hard_link(part, directory.join("part-00000001-0.txt")).unwrap();
     let mut next = open(directory, LINEAGE, 2).unwrap();
-    next.recover(&[committable], &permit(1)).unwrap();
+    recover(&mut next, Epoch(1), &[committable]).unwrap();
     assert_eq!(lines(directory), ["line of 1"]);
     assert!(parts(directory).is_empty());
 }
@@ -138,7 +140,7 @@ fn files_that_a_consumer_took_away_are_not_missed() {
     fs::remove_file(directory.join("part-00000002-0.txt")).unwrap();
     let context = SinkContext { epoch: Epoch(3), ..context(LINEAGE, 2) };
     let mut next = FileSink::lines(directory).open(&context).unwrap();
-    next.recover(&[first, second], &permit(2)).unwrap();
+    recover(&mut next, Epoch(2), &[first, second]).unwrap();
     assert!(lines(directory).is_empty());
 }
 
@@ -149,7 +151,7 @@ fn lost_output_is_data_loss() {
     let mut participant = open(directory, LINEAGE, 1).unwrap();
     let committable = prepare(&mut participant, directory, 1).unwrap();
     fs::remove_file(&parts(directory)[0]).unwrap();
-    let error = open(directory, LINEAGE, 2).unwrap().recover(&[committable], &permit(1)).unwrap_err();
+    let error = recover(&mut open(directory, LINEAGE, 2).unwrap(), Epoch(1), &[committable]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DataLoss);
     assert!(error.message().contains("part-00000001-0.txt of epoch 1 (10 bytes) is gone"), "{error}");
 }
@@ -180,7 +182,7 @@ fn a_directory_belongs_to_one_job_unless_prefixes_differ() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("belongs to lineage 0f3d"), "{error}");
     let beside = FileSink::lines(directory).prefix("more");
-    beside.open(&context("another", 1)).unwrap().recover(&[], &permit(0)).unwrap();
+    recover(&mut beside.open(&context("another", 1)).unwrap(), Epoch(0), &[]).unwrap();
     first.commit(&committable, &permit(1)).unwrap();
     assert_eq!(lines(directory), ["line of 1"]);
 }

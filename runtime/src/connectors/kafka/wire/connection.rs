@@ -1,48 +1,76 @@
-//! One connection to one broker: framing, versions, one request at a time.
+//! One connection to one broker: opened as its security asks for, then one request at a time.
 
-use crate::connectors::kafka::settings::Security;
-use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use super::frame::{self, CLIENT, NoLength};
+use super::network::Trouble;
+use super::shape;
+use crate::clock::{Clock, SystemClock};
+use crate::connectors::kafka::security::{Encryption, Sasl, Security, tls_words};
+use crate::error::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiVersionsRequest, SaslAuthenticateRequest, SaslHandshakeRequest};
+use kafka_protocol::protocol::{Request, StrBytes};
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
+use tokio_rustls::rustls::pki_types::ServerName;
 
-/// No answer to our requests is anywhere near this size.
-const ANSWER_BYTES_MAX: usize = 128 << 20;
-/// Who asks, in the broker's logs and metrics.
-const CLIENT: StrBytes = StrBytes::from_static_str("staunch");
 /// The longest time for one request; then the broker counts as away and the question is asked anew.
 const REQUEST: Duration = Duration::from_secs(10);
+/// The longest time until there is a connection; another broker may be up.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Room that an answer is given before any of it is there.
+const ROOM: usize = 64 << 10;
+/// UNSUPPORTED_VERSION.
+const UNSUPPORTED_VERSION: i16 = 35;
+
+/// How all connections of a client are opened.
+pub(super) struct Access {
+    pub security: Security,
+    encryption: Option<Encryption>,
+}
+
+impl Access {
+    /// Reads the files that the security names.
+    pub fn new(security: Security) -> Result<Self> {
+        let encryption = security.tls().map(Encryption::new).transpose()?;
+        Ok(Self { security, encryption })
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
+    host: String,
+    port: u16,
     correlation: i32,
     /// Of each request that the broker knows: key, lowest and highest version.
     versions: Vec<(i16, i16, i16)>,
+    /// When the broker wants to be told again who we are (KIP-368).
+    expires: Option<Instant>,
 }
 
 impl Connection {
-    pub async fn open(host: &str, port: u16, security: Security, deadline: Instant) -> io::Result<Self> {
-        match security {
-            Security::Plaintext => {}
+    pub async fn open(host: &str, port: u16, access: &Access, deadline: Instant) -> Result<Self, Trouble> {
+        let connecting = deadline.min(Instant::now() + CONNECT);
+        let stream = within(connecting, connect(host, port, access)).await;
+        let stream = stream.map_err(|error| trouble(&error, host, port, Some(&access.security)))?;
+        let (correlation, versions) = (0, Vec::new());
+        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions, expires: None };
+        connection.learn_versions(access, deadline).await?;
+        if let Some(sasl) = access.security.sasl() {
+            connection.authenticate(sasl, deadline).await?;
         }
-        let stream = within(deadline, TcpStream::connect((host, port))).await?;
-        stream.set_nodelay(true)?;
-        let mut connection = Self { stream, correlation: 0, versions: Vec::new() };
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(CLIENT)
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        let answer = connection.send(request, 3, deadline).await?;
-        if answer.error_code != 0 {
-            return Err(io::Error::other(format!("ApiVersions: error {}", answer.error_code)));
-        }
-        connection.versions =
-            answer.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect();
         Ok(connection)
+    }
+
+    /// Whether the broker would refuse it, as we have to say again who we are.
+    pub fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| Instant::now() >= expires)
     }
 
     /// Sends a request in the highest version that both sides know, of those given.
@@ -51,58 +79,154 @@ impl Connection {
         request: R,
         ours: RangeInclusive<i16>,
         deadline: Instant,
-    ) -> io::Result<(i16, R::Response)> {
+    ) -> Result<(i16, R::Response), Trouble> {
+        let known = |version: &i16| shape::of(R::KEY, *version).is_some();
         let theirs = self.versions.iter().find(|(key, ..)| *key == R::KEY);
-        let version = theirs.map(|&(_, lowest, highest)| (lowest, highest.min(*ours.end())));
-        match version {
-            Some((lowest, version)) if version >= lowest && version >= *ours.start() => {
-                Ok((version, self.send(request, version, deadline).await?))
+        let both = theirs.map(|&(_, lowest, highest)| lowest.max(*ours.start())..=highest.min(*ours.end()));
+        match both.and_then(|both| both.rev().find(known)) {
+            Some(version) => Ok((version, self.send(request, version, deadline).await?)),
+            None => Err(self.too_old(format_args!("it does not know request {} in version {ours:?}", R::KEY))),
+        }
+    }
+
+    async fn learn_versions(&mut self, access: &Access, deadline: Instant) -> Result<(), Trouble> {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(CLIENT)
+            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        let answer = self.exchange(&request, 3, deadline).await;
+        let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, Some(&access.security)))?;
+        // A broker that does not know the version answers in the first one, whose error comes at the same place.
+        if answer.get(4..6) == Some(&UNSUPPORTED_VERSION.to_be_bytes()) {
+            return Err(self.too_old(format_args!("it does not know ApiVersions in version 3")));
+        }
+        let answer = self.decode::<ApiVersionsRequest>(answer, 3)?;
+        if answer.error_code != 0 {
+            return Err(self.passing(format_args!("ApiVersions: error {}", answer.error_code)));
+        }
+        self.versions = answer.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect();
+        Ok(())
+    }
+
+    /// KIP-43, KIP-152.
+    async fn authenticate(&mut self, sasl: &Sasl, deadline: Instant) -> Result<(), Trouble> {
+        let mechanism = StrBytes::from_static_str(sasl.mechanism());
+        let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
+        let answer = self.call(handshake, 1..=1, deadline).await?.1;
+        if answer.error_code != 0 {
+            let mechanisms: Vec<&str> = answer.mechanisms.iter().map(|name| &**name).collect();
+            let message = if mechanisms.is_empty() {
+                "it wants no SASL: is this a listener of another security.protocol?".to_owned()
+            } else {
+                format!("it does not accept sasl.mechanism={}, but {mechanisms:?}", sasl.mechanism())
+            };
+            return Err(self.refused(message));
+        }
+        let nonce = crate::random::uuid().simple().to_string();
+        let (mut message, mut exchange) = sasl.begin(nonce, SystemClock.now_ms());
+        loop {
+            let request = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
+            let started = Instant::now();
+            let answer = self.call(request, 2..=2, deadline).await?.1;
+            if answer.error_code != 0 {
+                let why = answer.error_message.map(|why| format!(" ({})", &*why)).unwrap_or_default();
+                let (user, mechanism) = (sasl.user(), sasl.mechanism());
+                return Err(self.refused(format!(
+                    "it does not let {user:?} in with {mechanism}: check sasl.username and sasl.password, or the token{why}"
+                )));
             }
-            _ => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!(
-                    "the broker does not know request {} in version {ours:?}: Kafka 3.0 or later is needed",
-                    R::KEY
-                ),
-            )),
+            if let Ok(lifetime @ 1..) = u64::try_from(answer.session_lifetime_ms) {
+                // Some time before, as the broker counts from its own side.
+                self.expires = Some(started + Duration::from_millis(lifetime) / 5 * 4);
+            }
+            match exchange.next(&answer.auth_bytes).map_err(|why| self.refused(why))? {
+                None => return Ok(()),
+                Some(next) => (message, exchange) = next,
+            }
         }
     }
 
-    async fn send<R: Request>(&mut self, request: R, version: i16, deadline: Instant) -> io::Result<R::Response> {
-        self.correlation += 1;
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(self.correlation)
-            .with_client_id(Some(CLIENT));
-        let mut frame = BytesMut::new();
-        frame.put_i32(0);
-        header.encode(&mut frame, R::header_version(version)).map_err(io::Error::other)?;
-        request.encode(&mut frame, version).map_err(io::Error::other)?;
-        let length = u32::try_from(frame.len() - 4).map_err(io::Error::other)?;
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        let mut answer = within(deadline, self.exchange(&frame)).await?;
-        let header =
-            ResponseHeader::decode(&mut answer, R::Response::header_version(version)).map_err(io::Error::other)?;
-        if header.correlation_id != self.correlation {
-            return Err(io::Error::other("the broker answered another request"));
-        }
-        R::Response::decode(&mut answer, version).map_err(io::Error::other)
+    async fn send<R: Request>(&mut self, request: R, version: i16, deadline: Instant) -> Result<R::Response, Trouble> {
+        let answer = self.exchange(&request, version, deadline).await;
+        let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, None))?;
+        self.decode::<R>(answer, version)
     }
 
-    async fn exchange(&mut self, frame: &[u8]) -> io::Result<Bytes> {
-        self.stream.write_all(frame).await?;
-        let length = usize::try_from(self.stream.read_i32().await?).unwrap_or(usize::MAX);
-        if length > ANSWER_BYTES_MAX {
-            return Err(io::Error::other("the answer is no Kafka message: is this a PLAINTEXT listener?"));
-        }
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer).await?;
-        Ok(answer.into())
+    fn decode<R: Request>(&self, answer: Bytes, version: i16) -> Result<R::Response, Trouble> {
+        frame::decode::<R>(answer, version, self.correlation).map_err(|why| self.passing(why))
+    }
+
+    async fn exchange<R: Request>(&mut self, request: &R, version: i16, deadline: Instant) -> io::Result<Bytes> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
+        within(deadline.min(Instant::now() + REQUEST), async {
+            self.stream.write_all(&frame).await?;
+            self.stream.flush().await?;
+            let mut prefix = [0; 4];
+            self.stream.read_exact(&mut prefix).await?;
+            let length = frame::length(prefix).map_err(|why| io::Error::other(NotKafka(why)))?;
+            // Room grows with what arrives, whatever was announced.
+            let mut answer = Vec::with_capacity(length.min(ROOM));
+            (&mut self.stream).take(length as u64).read_to_end(&mut answer).await?;
+            if answer.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer.into()) }
+        })
+        .await
+    }
+
+    fn too_old(&self, what: impl std::fmt::Display) -> Trouble {
+        self.refused(format!("it is too old: exactly-once output needs Kafka 3.0 or later ({what})"))
+    }
+
+    fn refused(&self, why: impl std::fmt::Display) -> Trouble {
+        Trouble::Final(Error::new(ErrorKind::Config, format!("the broker {}:{}: {why}", self.host, self.port)))
+    }
+
+    fn passing(&self, why: impl std::fmt::Display) -> Trouble {
+        Trouble::Passing(format!("the broker {}:{}: {why}", self.host, self.port))
     }
 }
 
+async fn connect(host: &str, port: u16, access: &Access) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let Some(Encryption(connector)) = &access.encryption else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+/// These bytes come from something that does not speak Kafka.
+#[derive(Debug)]
+struct NotKafka(NoLength);
+
+impl std::error::Error for NotKafka {}
+
+impl std::fmt::Display for NotKafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            NoLength::Tls => "it speaks TLS: set security.protocol to SSL or SASL_SSL",
+            NoLength::Nonsense => "its answer is no Kafka message",
+        })
+    }
+}
+
+/// What a failure of a connection means; `opening` while nothing has been answered on it yet.
+fn trouble(error: &io::Error, host: &str, port: u16, opening: Option<&Security>) -> Trouble {
+    let place = format!("the broker {host}:{port}");
+    let not_kafka = error.get_ref().and_then(|inner| inner.downcast_ref::<NotKafka>());
+    if let Some(NotKafka(NoLength::Tls)) = not_kafka {
+        return Trouble::Final(Error::new(ErrorKind::Config, format!("{place}: {error}")));
+    }
+    if let Some(error) = tls_words(error, host) {
+        return Trouble::Final(error.at(place));
+    }
+    let hint = match opening {
+        Some(security) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            format!("; is this a {} listener (security.protocol)?", security.protocol())
+        }
+        _ => String::new(),
+    };
+    Trouble::Passing(format!("{place}: {error}{hint}"))
+}
+
 async fn within<T>(deadline: Instant, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let deadline = deadline.min(Instant::now() + REQUEST);
     timeout_at(deadline.into(), io).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -3,18 +3,24 @@
 //!
 //! Versions are pinned where a newer one means something else: EndTxn stays at 4, as 5 belongs to
 //! transactions of another kind than librdkafka's (KIP-890), and Fetch stays at 12, the last one that
-//! names topics. This module answers questions; what the answers mean is decided elsewhere.
+//! names topics. A connection is made as the options of librdkafka ask for (`security`). This module answers questions; what the answers mean is decided elsewhere.
 
 mod batch;
 mod connection;
+mod frame;
 mod network;
+mod refusal;
+mod shape;
+mod survey;
 mod transactions;
 
 pub use batch::BatchHeader;
+pub use frame::read_answer;
 pub use network::Peek;
+pub use survey::{ClusterFacts, Configs, TopicFacts};
 pub use transactions::{Described, Producer};
 
-use super::settings::Security;
+use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use network::Network;
 use std::time::{Duration, Instant};
@@ -30,7 +36,7 @@ impl Cluster {
     /// Prepares to ask; nothing connects yet. `brokers` is `host:port,host:port`.
     ///
     /// # Errors
-    /// `Config` for brokers that are not of that form.
+    /// `Config` for brokers that are not of that form, and for certificates or keys that cannot be read.
     pub fn new(brokers: &str, security: Security) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -54,6 +60,36 @@ impl Cluster {
     /// `Sink` when no broker answers in time.
     pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<Option<String>> {
         self.runtime.block_on(self.network.topic_id(topic, Instant::now() + within))
+    }
+
+    /// Who the brokers take us for, for people.
+    #[must_use]
+    pub fn principal(&self) -> String {
+        self.network.principal()
+    }
+
+    /// How many brokers there are, and these settings of one of them.
+    ///
+    /// # Errors
+    /// `Sink` when no broker answers in time.
+    pub fn cluster_facts(&mut self, configs: &[&str], within: Duration) -> Result<ClusterFacts> {
+        self.runtime.block_on(self.network.cluster_facts(configs, Instant::now() + within))
+    }
+
+    /// A topic's copies, our rights, and these settings of it; `None` if it is not known.
+    ///
+    /// # Errors
+    /// `Sink` when no broker answers in time, `Config` when we may not know of it.
+    pub fn topic_facts(&mut self, topic: &str, configs: &[&str], within: Duration) -> Result<Option<TopicFacts>> {
+        self.runtime.block_on(self.network.topic_facts(topic, configs, Instant::now() + within))
+    }
+
+    /// Whether transactions may be described, begun and ended under an id. Changes nothing.
+    ///
+    /// # Errors
+    /// `Config` that names the missing right; `Sink` when the coordinator does not answer in time.
+    pub fn may_use_id(&mut self, id: &str, within: Duration) -> Result<()> {
+        self.runtime.block_on(self.network.may_use_id(id, Instant::now() + within))
     }
 
     /// What the coordinator knows of a transactional id; `None` if nothing.

@@ -1,8 +1,9 @@
 //! Finds the right broker for each question, and asks again while brokers are away or busy.
 
 use super::batch::{self, BatchHeader};
-use super::connection::Connection;
-use crate::connectors::kafka::settings::Security;
+use super::connection::{Access, Connection};
+use super::refusal;
+use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -12,7 +13,6 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::collections::HashMap;
-use std::io;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,13 @@ type Address = (String, u16);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// UNKNOWN_TOPIC_OR_PARTITION.
-const UNKNOWN_TOPIC: i16 = 3;
+pub(super) const UNKNOWN_TOPIC: i16 = 3;
 
 pub(super) struct Network {
     bootstrap: Vec<Address>,
-    security: Security,
+    /// The brokers that others told of: one of them may be up when those given are not.
+    learnt: Vec<Address>,
+    access: Access,
     connections: HashMap<Address, Connection>,
     /// The coordinators of transactional ids, and the leaders of partitions.
     coordinators: HashMap<String, Address>,
@@ -39,15 +41,8 @@ pub(super) enum Trouble {
     Passing(String),
     /// Asking again does not help.
     Final(Error),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::Unsupported => Self::Final(Error::new(ErrorKind::Config, error.to_string())),
-            _ => Self::Passing(error.to_string()),
-        }
-    }
+    /// The brokers do not allow it.
+    Refused(refusal::Right),
 }
 
 /// A broker's error code in words.
@@ -77,7 +72,12 @@ impl Network {
             Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
         })?;
         let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { bootstrap, security, connections, coordinators, leaders })
+        Ok(Self { bootstrap, learnt: Vec::new(), access: Access::new(security)?, connections, coordinators, leaders })
+    }
+
+    /// Who the brokers take us for, for people.
+    pub fn principal(&self) -> String {
+        self.access.security.principal()
     }
 
     /// Asks until there is an answer or the deadline has passed.
@@ -91,6 +91,7 @@ impl Network {
             let why = match attempt(self).await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(error)) => return Err(error.at(what)),
+                Err(Trouble::Refused(right)) => return Err(right.error(&self.principal()).at(what)),
                 Err(Trouble::Passing(why)) => why,
             };
             if Instant::now() + PAUSE >= deadline {
@@ -98,8 +99,7 @@ impl Network {
                 let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));
                 return Err(Error::new(ErrorKind::Sink, message));
             }
-            // Whoever was asked may not be the right one any more.
-            self.connections.clear();
+            // Whoever was asked may not be the right one any more. Connections that failed are gone already.
             self.coordinators.clear();
             self.leaders.clear();
             tokio::time::sleep(PAUSE).await;
@@ -115,26 +115,33 @@ impl Network {
         deadline: Instant,
     ) -> Result<(i16, R::Response), Trouble> {
         // Taken out while in use: a connection that failed half way is not put back.
-        let mut connection = match self.connections.remove(address) {
+        let mut connection = match self.connections.remove(address).filter(|connection| !connection.is_expired()) {
             Some(connection) => connection,
-            None => Connection::open(&address.0, address.1, self.security, deadline).await.map_err(|error| {
-                Trouble::from(io::Error::new(error.kind(), format!("{}:{}: {error}", address.0, address.1)))
-            })?,
+            None => Connection::open(&address.0, address.1, &self.access, deadline).await?,
         };
         let answer = connection.call(request, versions, deadline).await?;
         self.connections.insert(address.clone(), connection);
         Ok(answer)
     }
 
-    /// Any broker that answers.
-    async fn ask_any<R: Request + Clone>(
+    /// Any broker that answers; the one that did last time first.
+    pub async fn ask_any<R: Request + Clone>(
         &mut self,
         request: R,
         versions: RangeInclusive<i16>,
         deadline: Instant,
     ) -> Result<(i16, R::Response), Trouble> {
         let mut trouble = Trouble::Passing("no broker is given".to_owned());
-        for address in self.bootstrap.clone() {
+        for (at, address) in self.bootstrap.clone().into_iter().enumerate() {
+            match self.ask(&address, request.clone(), versions.clone(), deadline).await {
+                Err(Trouble::Passing(why)) => trouble = Trouble::Passing(why),
+                answer => {
+                    self.bootstrap[..=at].rotate_right(1);
+                    return answer;
+                }
+            }
+        }
+        for address in self.learnt.clone() {
             match self.ask(&address, request.clone(), versions.clone(), deadline).await {
                 Err(Trouble::Passing(why)) => trouble = Trouble::Passing(why),
                 answer => return answer,
@@ -146,8 +153,14 @@ impl Network {
     pub async fn metadata(&mut self, topic: Option<&str>, deadline: Instant) -> Result<MetadataResponse, Trouble> {
         let named = |topic: &str| MetadataRequestTopic::default().with_name(Some(TopicName(text(topic))));
         let topics = topic.map(named).into_iter().collect();
-        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
-        Ok(self.ask_any(request, 4..=12, deadline).await?.1)
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(false)
+            .with_include_topic_authorized_operations(true);
+        let metadata = self.ask_any(request, 11..=12, deadline).await?.1;
+        let brokers = metadata.brokers.iter().filter_map(|broker| address(&broker.host, broker.port).ok());
+        self.learnt = brokers.filter(|broker| !self.bootstrap.contains(broker)).collect();
+        Ok(metadata)
     }
 
     pub async fn cluster_id(&mut self, deadline: Instant) -> Result<String> {
@@ -177,7 +190,7 @@ impl Network {
             return Ok(known.clone());
         }
         let request = FindCoordinatorRequest::default().with_key_type(1).with_key(text(id));
-        let answer = self.ask_any(request, 1..=3, deadline).await?.1;
+        let answer = self.ask_any(request, 3..=3, deadline).await?.1;
         match answer.error_code {
             0 => {
                 let address = address(&answer.host, answer.port)?;
@@ -234,7 +247,7 @@ impl Network {
                 .with_topics(vec![
                     FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![wanted]),
                 ]);
-            let answer = network.ask(&leader, request, 4..=12, deadline).await?.1;
+            let answer = network.ask(&leader, request, 12..=12, deadline).await?.1;
             let Some(found) = answer.responses.into_iter().flat_map(|topic| topic.partitions).next() else {
                 return Err(trouble(answer.error_code, "Fetch"));
             };
@@ -271,6 +284,9 @@ pub(super) fn is_passing(code: i16) -> bool {
 }
 
 pub(super) fn trouble(code: i16, what: &str) -> Trouble {
+    if let Some(right) = refusal::right(code, what) {
+        return Trouble::Refused(right);
+    }
     let message = format!("{what}: {}", code_text(code));
     if is_passing(code) || code == 0 {
         Trouble::Passing(message)

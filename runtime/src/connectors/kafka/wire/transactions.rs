@@ -66,7 +66,7 @@ impl Network {
                 .with_producer_id(ProducerId(producer.id))
                 .with_producer_epoch(producer.epoch)
                 .with_committed(commit);
-            let code = network.ask(&coordinator, request, 0..=4, deadline).await?.1.error_code;
+            let code = network.ask(&coordinator, request, 3..=4, deadline).await?.1.error_code;
             if is_passing(code) { Err(trouble(code, "EndTxn")) } else { Ok(code) }
         })
         .await
@@ -101,7 +101,7 @@ impl Network {
                 .with_transaction_timeout_ms(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX))
                 .with_producer_id(ProducerId(-1))
                 .with_producer_epoch(-1);
-            let answer = network.ask(&coordinator, request, 0..=4, deadline).await?.1;
+            let answer = network.ask(&coordinator, request, 2..=4, deadline).await?.1;
             match answer.error_code {
                 0 => Ok(Producer { id: answer.producer_id.0, epoch: answer.producer_epoch }),
                 code => Err(trouble(code, "InitProducerId")),

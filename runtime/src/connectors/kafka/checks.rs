@@ -1,0 +1,153 @@
+//! What is looked at before a sink writes: settings with which it could not work are refused, settings
+//! with which it would promise more than the cluster keeps are told.
+//!
+//! The rules are pure; `wire` asks for the facts.
+
+use super::participant::Options;
+use super::wire::{Cluster, ClusterFacts, Configs, TopicFacts};
+use crate::api::sink::SinkContext;
+use crate::error::{Error, ErrorKind, Result};
+use std::time::Duration;
+
+/// How long brokers have to answer all questions of a check.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+const TIMEOUT_MAX: &str = "transaction.max.timeout.ms";
+const LOG_REPLICAS: &str = "transaction.state.log.replication.factor";
+const LOG_IN_SYNC_MIN: &str = "transaction.state.log.min.isr";
+const IN_SYNC_MIN: &str = "min.insync.replicas";
+const UNCLEAN: &str = "unclean.leader.election.enable";
+const CLEANUP: &str = "cleanup.policy";
+
+/// What an exactly-once sink does with its topic: Kafka's numbers and names (`AclOperation`).
+const TOPIC_RIGHTS: &[(u8, &str)] = &[(4, "Write"), (8, "Describe"), (3, "Read (recovery reads what was written)")];
+
+/// Looks at the cluster, when the participant opens. `id` is one of the ids that will be used.
+pub(super) fn cluster(cluster: &mut Cluster, options: &Options, context: &SinkContext<'_>, id: &str) -> Result<()> {
+    times(options, context)?;
+    let facts = cluster.cluster_facts(&[TIMEOUT_MAX, LOG_REPLICAS, LOG_IN_SYNC_MIN], ANSWER_WITHIN)?;
+    broker_timeout(options.transaction_timeout, &facts.configs)?;
+    warn(durable_decisions(&facts));
+    cluster.may_use_id(id, ANSWER_WITHIN)
+}
+
+/// Looks at a topic, before the first writer of it is made. One that does not exist is for others to refuse.
+pub(super) fn topic(cluster: &mut Cluster, topic: &str) -> Result<()> {
+    let names = [IN_SYNC_MIN, UNCLEAN, CLEANUP];
+    let Some(facts) = cluster.topic_facts(topic, &names, ANSWER_WITHIN)? else { return Ok(()) };
+    if let Some(right) = facts.missing(topic, TOPIC_RIGHTS) {
+        return Err(right.error(&cluster.principal()));
+    }
+    warn(durable_records(topic, &facts));
+    Ok(())
+}
+
+fn warn(findings: Vec<String>) {
+    for finding in findings {
+        tracing::warn!(target: "staunch::kafka", "{finding}");
+    }
+}
+
+/// A transaction has to last from an epoch's first record until its checkpoint is durable.
+fn times(options: &Options, context: &SinkContext<'_>) -> Result<()> {
+    let (timeout, margin) = (options.transaction_timeout, options.margin());
+    let text = |time: Duration| humantime::format_duration(time);
+    if timeout < context.epoch_interval + margin {
+        let message = format!(
+            ".transaction_timeout({}) is too short: with a checkpoint every {} no transaction would last until its \
+             checkpoint; make it more than {}, or checkpoint.interval shorter",
+            text(timeout),
+            text(context.epoch_interval),
+            text(context.epoch_within + margin)
+        );
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    if timeout < context.epoch_within + margin {
+        warn(vec![format!(
+            ".transaction_timeout({}) is shorter than a checkpoint may take: brokers abort the transaction of a slow one, \
+             and the job restarts from the checkpoint before; make it more than {}, or checkpoint.timeout shorter",
+            text(timeout),
+            text(context.epoch_within + margin)
+        )]);
+    }
+    Ok(())
+}
+
+fn number(configs: &Configs, name: &str) -> Option<u64> {
+    configs.as_ref()?.get(name)?.parse().ok()
+}
+
+/// KIP-98: brokers refuse a producer whose transactions may stay open for longer.
+fn broker_timeout(timeout: Duration, configs: &Configs) -> Result<()> {
+    let Some(max_ms) = number(configs, TIMEOUT_MAX) else {
+        tracing::debug!(target: "staunch::kafka", "the brokers do not tell {TIMEOUT_MAX}: no right DescribeConfigs on the cluster");
+        return Ok(());
+    };
+    if timeout.as_millis() <= u128::from(max_ms) {
+        return Ok(());
+    }
+    let message = format!(
+        ".transaction_timeout({}) is more than the brokers allow ({TIMEOUT_MAX}={max_ms}): make it {} or less, or raise \
+         {TIMEOUT_MAX} on all brokers",
+        humantime::format_duration(timeout),
+        humantime::format_duration(Duration::from_millis(max_ms))
+    );
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+/// Whether a commit that was answered survives the death of one broker. A cluster of one broker cannot
+/// do better, so nothing is said of it.
+fn durable_decisions(facts: &ClusterFacts) -> Vec<String> {
+    let mut found = Vec::new();
+    let (Some(replicas), Some(in_sync)) =
+        (number(&facts.configs, LOG_REPLICAS), number(&facts.configs, LOG_IN_SYNC_MIN))
+    else {
+        return found;
+    };
+    if facts.brokers > 1 && replicas < 2 {
+        found.push(format!(
+            "{LOG_REPLICAS}={replicas}: when the one broker that knows it is lost, it is not known any more which \
+             transactions were committed; use 3"
+        ));
+    } else if facts.brokers > 1 && in_sync < 2 {
+        found.push(format!(
+            "{LOG_IN_SYNC_MIN}={in_sync}: a commit may be known to a single broker, and be lost with it; use 2"
+        ));
+    }
+    found
+}
+
+/// Whether records that were acknowledged survive the death of one broker, and whether they can be
+/// written again from the log.
+fn durable_records(topic: &str, facts: &TopicFacts) -> Vec<String> {
+    let mut found = Vec::new();
+    let is = |name: &str, value: &str| {
+        facts.configs.as_ref().and_then(|all| all.get(name)).is_some_and(|it| it.contains(value))
+    };
+    match number(&facts.configs, IN_SYNC_MIN) {
+        Some(in_sync) if in_sync > facts.replicas as u64 => found.push(format!(
+            "{topic}: {IN_SYNC_MIN}={in_sync}, but its partitions have {} copies: brokers will refuse every record; add \
+             copies, or lower it",
+            facts.replicas
+        )),
+        Some(1) if facts.replicas > 1 => found.push(format!(
+            "{topic}: {IN_SYNC_MIN}=1: an acknowledged record may be on a single broker, and be lost with it; use 2"
+        )),
+        _ => {}
+    }
+    if is(UNCLEAN, "true") {
+        found.push(format!(
+            "{topic}: {UNCLEAN}=true: a broker that lacks committed records may become leader, and they are gone; use false"
+        ));
+    }
+    if is(CLEANUP, "compact") {
+        found.push(format!(
+            "{topic}: {CLEANUP}=compact: a transaction that expires while the job is down cannot be written again from \
+             a compacted log; keep .transaction_timeout(..) above the longest time the job may be down"
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+use super::super::settings::Settings;
+use super::*;
+use crate::id::Epoch;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn options(timeout: Duration) -> Options {
+    Options { settings: Settings::new("localhost"), exactly_once: true, transaction_timeout: timeout }
+}
+
+fn context() -> SinkContext<'static> {
+    let (epoch, epoch_interval, epoch_within) = (Epoch(1), 4 * SECOND, 64 * SECOND);
+    SinkContext {
+        participant: "p",
+        job: "j",
+        lineage: "l",
+        attempt: 1,
+        epoch,
+        workers: 1,
+        epoch_interval,
+        epoch_within,
+    }
+}
+
+fn told(pairs: &[(&str, &str)]) -> Configs {
+    Some(pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn facts(replicas: usize, configs: &[(&str, &str)]) -> TopicFacts {
+    TopicFacts { replicas, operations: None, configs: told(configs) }
+}
+
+#[test]
+fn a_transaction_outlasts_the_interval() {
+    let error = times(&options(5 * SECOND), &context()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("checkpoint.interval"), "{error}");
+    times(&options(6 * SECOND), &context()).unwrap();
+}
+
+#[test]
+fn brokers_set_the_longest_timeout() {
+    let configs = told(&[(TIMEOUT_MAX, "900000")]);
+    broker_timeout(900 * SECOND, &configs).unwrap();
+    let error = broker_timeout(901 * SECOND, &configs).unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("15m"), "{error}");
+    broker_timeout(901 * SECOND, &None).unwrap();
+}
+
+#[test]
+fn decisions_are_kept_by_more_than_one_broker() {
+    let found = |brokers, replicas, in_sync| {
+        let configs = told(&[(LOG_REPLICAS, replicas), (LOG_IN_SYNC_MIN, in_sync)]);
+        durable_decisions(&ClusterFacts { brokers, configs }).concat()
+    };
+    assert_eq!(found(1, "1", "1"), "");
+    assert_eq!(found(3, "3", "2"), "");
+    assert!(found(3, "1", "1").contains(LOG_REPLICAS));
+    assert!(found(3, "3", "1").contains(LOG_IN_SYNC_MIN));
+}
+
+#[test]
+fn records_are_kept_by_more_than_one_broker() {
+    let found = |replicas, configs: &[(&str, &str)]| durable_records("totals", &facts(replicas, configs)).concat();
+    assert_eq!(found(3, &[(IN_SYNC_MIN, "2"), (UNCLEAN, "false"), (CLEANUP, "delete")]), "");
+    assert_eq!(found(1, &[(IN_SYNC_MIN, "1")]), "");
+    assert!(found(3, &[(IN_SYNC_MIN, "1")]).contains("totals: min.insync.replicas=1"));
+    assert!(found(1, &[(IN_SYNC_MIN, "2")]).contains("refuse every record"));
+    assert!(found(3, &[(UNCLEAN, "true")]).contains(UNCLEAN));
+    assert!(found(3, &[(CLEANUP, "delete,compact")]).contains("compact"));
+}
+
+#[test]
+fn rights_are_bits() {
+    let all = TopicFacts { operations: Some(1 << 4 | 1 << 8 | 1 << 3), ..facts(1, &[]) };
+    assert_eq!(all.missing("totals", TOPIC_RIGHTS), None);
+    let reader = TopicFacts { operations: Some(1 << 8 | 1 << 3), ..facts(1, &[]) };
+    let error = reader.missing("totals", TOPIC_RIGHTS).unwrap().error("User:ada");
+    assert!(error.message().contains("User:ada the right Write on the topic totals"), "{error}");
+    assert_eq!(facts(1, &[]).missing("totals", TOPIC_RIGHTS), None, "not told");
+}
