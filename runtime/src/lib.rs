@@ -82,7 +82,7 @@
 //! connectors  memory, file, kafka
 //! job         attempts: claim -> recover -> build -> drive -> settle
 //! cli         the command line
-//! testing     the operator harness, the conformance suite for sinks
+//! testing     harnesses of operators and pipelines, the crash test and its simulation, conformance of sinks
 //! ```
 
 // What the macros generate names the crate from outside; its own tests use them, too.

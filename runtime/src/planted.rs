@@ -35,8 +35,8 @@ pub(crate) enum Bug {
     StateAfterBarrier,
     /// A barrier overtakes the records that an exchange has collected.
     BarrierOvertakes,
-    /// Retention deletes state of checkpoints that are not published yet.
-    RetentionTooEager,
+    /// Retention deletes state that the newest checkpoint names.
+    RetentionDeletesNamed,
     /// Restored positions are those of a first start.
     PositionsForgotten,
 }

@@ -30,6 +30,9 @@ pub(crate) enum Order {
 /// Puts the worker to sleep until it is woken or the time has come.
 pub(crate) trait Sleep {
     fn sleep(&self, at_most: Duration);
+
+    /// Whether somebody has woken it since it slept, or asked this; then it need not sleep.
+    fn was_woken(&self) -> bool;
 }
 
 /// The longest sleep; a lost wake-up would cost no more than this.
@@ -89,7 +92,8 @@ impl<S: Sleep> Worker<S> {
                 Step::Idle { wake_at: at } => wake_at = wake_at.min(at),
             }
         }
-        if worked {
+        // A chain may have sent to one that was stepped before it.
+        if worked || self.sleep.was_woken() {
             return Ok(Turn::Worked);
         }
         let wait = wake_at.as_millis().saturating_sub(now.as_millis()).max(0);

@@ -102,7 +102,8 @@ impl Runner {
         let (bells, wakers) = bells(self.settings.workers);
         let writers = participants.writers(&self.wired.graph, &self.wired.builds, epoch, &wakers)?;
         let links = connect(&self.wired, &wakers);
-        let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers)?;
+        let plans = self.worker_plans(&*store, start.plan, links, writers, &wakers);
+        let plans = plans.map_err(|error| log.why(error))?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
         let (environment, retain) = (&*self.environment, self.settings.checkpoint.retain);

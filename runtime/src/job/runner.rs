@@ -41,6 +41,8 @@ pub(crate) struct Runner {
     pub(super) own: Option<OwnClaim>,
     policy: RestartPolicy,
     phase: Phase,
+    /// Why the attempt before failed.
+    failure: Option<String>,
 }
 
 enum Phase {
@@ -85,6 +87,7 @@ impl Runner {
             stop,
             own: None,
             phase: Phase::Beginning,
+            failure: None,
         }
     }
 
@@ -111,6 +114,11 @@ impl Runner {
         if let Phase::Running(underway) = &mut self.phase {
             underway.checkpoint_now(now_ms);
         }
+    }
+
+    /// Why an attempt failed, once.
+    pub(crate) fn take_failure(&mut self) -> Option<String> {
+        self.failure.take()
     }
 
     /// How many checkpoints were completed, over all attempts.
@@ -172,6 +180,7 @@ impl Runner {
             Err(error) => error,
         };
         self.told.failed += 1;
+        self.failure = Some(error.to_string());
         let after_ms = match self.policy.decide(error.kind(), self.told.clock.now_ms()) {
             RestartDecision::Restart { after_ms } => after_ms,
             RestartDecision::Stop(StopReason::Permanent) => return self.go_on(Phase::Over(Err(error))),

@@ -43,6 +43,10 @@ impl Sleep for Sleeper {
         let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *rung = false;
     }
+
+    fn was_woken(&self) -> bool {
+        std::mem::take(&mut *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 pub(super) fn bells(workers: usize) -> (Vec<Arc<Bell>>, Vec<Waker>) {

@@ -124,6 +124,11 @@ impl<F: Format> Sink for KafkaSink<F> {
         format!("{form}:{}", self.options.settings.brokers)
     }
 
+    fn key_of(&self, record: &F::Record) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        (self.key)(record, &mut key).then_some(key)
+    }
+
     fn open(&self, context: &SinkContext<'_>) -> Result<KafkaParticipant> {
         KafkaParticipant::open(self.options.clone(), context).map_err(|error| error.at(context.participant))
     }

@@ -266,6 +266,17 @@ impl ClaimedLog {
             && self.store.read(slot).is_ok_and(|there| there.as_deref() == Some(bytes))
     }
 
+    /// Why something of the restored checkpoint could not be read: a younger attempt's retention may have
+    /// deleted it meanwhile.
+    pub(crate) fn why(&self, error: Error) -> Error {
+        match self.store.list().ok().as_ref().and_then(|slots| slots.last()) {
+            Some(newest) if *newest > self.last => {
+                superseded(&format!("the log has grown to slot {newest}")).caused_by(error)
+            }
+            _ => error,
+        }
+    }
+
     fn published(&mut self, epoch: Epoch) -> Publication {
         self.last += 1;
         self.epoch = Some(epoch);

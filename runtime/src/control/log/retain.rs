@@ -61,7 +61,7 @@ impl ClaimedLog {
             return Ok(retained);
         }
         for blob in self.store.list_blobs()? {
-            if !named.contains(blob.as_str()) && self.may_delete(&blob) {
+            if (!named.contains(blob.as_str()) || planted(Bug::RetentionDeletesNamed)) && self.may_delete(&blob) {
                 self.store.delete_blob(&blob)?;
                 retained.blobs_deleted += 1;
                 crash_point("retain-blob");
@@ -73,9 +73,8 @@ impl ClaimedLog {
     /// A blob that nothing names may be deleted when nothing can name it any more: its attempt was
     /// superseded by ours, or its epoch is published.
     fn may_delete(&self, blob: &str) -> bool {
-        planted(Bug::RetentionTooEager)
-            || blob_origin(blob).is_some_and(|(attempt, epoch)| {
-                attempt < self.claimed || (attempt == self.claimed && Some(epoch) <= self.epoch)
-            })
+        blob_origin(blob).is_some_and(|(attempt, epoch)| {
+            attempt < self.claimed || (attempt == self.claimed && Some(epoch) <= self.epoch)
+        })
     }
 }

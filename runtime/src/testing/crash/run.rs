@@ -39,7 +39,7 @@ pub(super) struct Ran {
 fn settings(seed: u64) -> Settings {
     let mut chance = Chance::new(!seed);
     let mut settings = Settings::default();
-    settings.checkpoint.interval = Duration::from_millis(*chance.pick(&[1, 3, 8]));
+    settings.checkpoint.interval = Duration::from_millis(*chance.pick(&[1, 2, 6]));
     settings.checkpoint.retain = 1 + chance.below(3);
     settings.restart.initial = Duration::from_millis(5);
     settings
@@ -59,7 +59,7 @@ pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording:
     let world = World::new(schedule.seed, recording);
     world.with(|state| {
         state.sources.clone_from(&setup.inputs.sources);
-        (state.input_ended, state.in_turn) = (true, schedule.in_turn);
+        (state.input_ended, state.in_turn, state.sources_pause) = (true, schedule.in_turn, true);
     });
     let simulation = Simulation::new::<P>(setup.inputs.config.clone(), settings(schedule.seed), world.clone());
     simulation.faults.borrow_mut().plan(schedule.plan.clone());
@@ -109,6 +109,9 @@ fn to_the_end<P: Pipeline>(
         }
         if simulation.turns() > TURNS_MAX {
             return Err(format!("the job did not come to its end within {TURNS_MAX} turns"));
+        }
+        if let (true, Some(failure)) = (undisturbed, simulation.first_failure()) {
+            return Err(format!("an attempt failed though nothing went wrong around it: {failure}"));
         }
         for (_, result) in simulation.take_ended() {
             match result {

@@ -4,7 +4,7 @@ use super::schedule::Schedule;
 use crate::testing::simulation::Fault;
 
 /// Runs that are spent on it.
-const TRIES_MAX: usize = 150;
+const TRIES_MAX: usize = 60;
 
 /// The shortest schedule found that still `fails`.
 pub(super) fn shrink(mut schedule: Schedule, fails: impl Fn(&Schedule) -> bool) -> Schedule {

@@ -73,6 +73,8 @@ pub(crate) struct Simulation {
     next_pid: Cell<u32>,
     pub(super) faults: RefCell<fault::Faults>,
     turns: Cell<u64>,
+    /// Why attempts failed.
+    failed_attempts: RefCell<Vec<String>>,
     last: Cell<(Pid, usize)>,
     /// Follows from everything that was chosen.
     trace: Cell<u64>,
@@ -117,6 +119,7 @@ impl Simulation {
             next_pid: Cell::new(1),
             faults: RefCell::default(),
             turns: Cell::new(0),
+            failed_attempts: RefCell::default(),
             last: Cell::new((Pid(0), 0)),
             trace: Cell::new(0),
         })
@@ -175,6 +178,11 @@ impl Simulation {
     /// A number that follows from every choice that was made so far.
     pub fn trace(&self) -> u64 {
         self.trace.get()
+    }
+
+    /// Why the first attempt failed that did.
+    pub fn first_failure(&self) -> Option<String> {
+        self.failed_attempts.borrow().first().cloned()
     }
 
     pub fn turns(&self) -> u64 {
@@ -324,6 +332,10 @@ impl Simulation {
             let mut processes = self.processes.borrow_mut();
             let Some(process) = processes.get_mut(&pid) else { return };
             process.back(at, body, turn, now_ms);
+            if let Some(failure) = process.runner().and_then(Runner::take_failure) {
+                self.world.with(|state| state.say(pid, || format!("its attempt fails: {failure}")));
+                self.failed_attempts.borrow_mut().push(failure);
+            }
             for started in started.into_iter().filter(|started| started.pid == pid) {
                 process.add(started);
             }

@@ -84,6 +84,9 @@ impl ReaderStandIn for Reader {
         self.discover();
         let Self { splits, turn, id, .. } = self;
         self.world.with(|state| {
+            if state.sources_pause && state.chance.one_in(2) {
+                return Ok(Polled::Pending { retry_after: Duration::from_millis(1) });
+            }
             let ended = state.input_ended || state.sources.get(id).is_some_and(|source| source.ended);
             let none = Splits::default();
             let source = state.sources.get(id).unwrap_or(&none);

@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// Nothing more comes from any source.
     pub input_ended: bool,
     pub started: Vec<Started>,
+    /// Sources have nothing to give now and then, so that their records are spread over time.
+    pub sources_pause: bool,
     /// Whose turn it is goes round instead of being left to chance.
     pub in_turn: bool,
     pub store_failures: Vec<Failure>,
@@ -118,6 +120,7 @@ impl World {
             sources: BTreeMap::new(),
             input_ended: false,
             started: Vec::new(),
+            sources_pause: false,
             in_turn: false,
             store_failures: Vec::new(),
             sink_failures: Vec::new(),

@@ -2,7 +2,10 @@
 
 mod pipelines;
 
+use super::run::run;
+use super::schedule::Schedule;
 use crate::planted::{Bug, plant};
+use crate::testing::simulation::{Failure, Fault, Planned};
 use pipelines::{meters_test, word_count_test};
 
 #[test]
@@ -34,7 +37,7 @@ const BUGS: &[Bug] = &[
     Bug::RecoverySettlesNothing,
     Bug::StateAfterBarrier,
     Bug::BarrierOvertakes,
-    Bug::RetentionTooEager,
+    Bug::RetentionDeletesNamed,
     Bug::PositionsForgotten,
 ];
 
@@ -54,4 +57,47 @@ fn every_planted_bug_is_found() {
         }
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn the_same_number_is_the_same_run_byte_for_byte() {
+    let test = word_count_test();
+    let places = test.setup.caught(&Schedule { seed: 0, plan: Vec::new(), in_turn: false }, false).places;
+    for number in 0..150 {
+        let schedule = places.schedule(number * 7, 3);
+        let (first, second) = (run(&test.setup, &schedule, true), run(&test.setup, &schedule, true));
+        assert_eq!(first.story, second.story, "schedule {number}");
+        assert_eq!((first.trace, first.turns), (second.trace, second.turns), "schedule {number}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_told_and_survived() {
+    let test = word_count_test();
+    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    for (at, fault, told) in [
+        ("before-commit", Fault::Sink { failure: Failure::Before, calls: 1 }, "calls of a sink fail without effect"),
+        ("before-commit", Fault::Sink { failure: Failure::After, calls: 1 }, "calls of a sink fail but were done"),
+        ("before-publish", Fault::Store { failure: Failure::After, calls: 9 }, "calls of the store fail but were done"),
+        ("sealed", Fault::Expire, "open transactions expire"),
+        ("after-prepare", Fault::PowerFailure, "the power fails"),
+        ("before-publish", Fault::Zombie { turns: 200, workers: 1 }, "stands still, and another starts"),
+    ] {
+        let plan = vec![(Planned::At(at, 1), fault.clone())];
+        let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+        assert!(ran.story.contains(told), "{fault:?}: {}", ran.story);
+        assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{fault:?}: {}", ran.story);
+    }
+}
+
+#[test]
+fn a_commit_that_failed_and_is_forgotten_is_missed() {
+    let test = word_count_test();
+    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    let plan = vec![(Planned::At("before-commit", 1), Fault::Sink { failure: Failure::Before, calls: 1 })];
+    plant(Some(Bug::CommitFailureIgnored));
+    let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+    plant(None);
+    let difference = test.setup.difference(&undisturbed, &ran).unwrap_or_else(|| panic!("{}", ran.story));
+    assert!(difference.contains("missing"), "{difference}");
 }
