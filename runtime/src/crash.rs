@@ -20,12 +20,34 @@ pub(crate) const VARIABLE: &str = "STAUNCH_CRASH_AT";
 /// Every place there is, in the order in which a job comes by. `crash_point` takes no other, so that a
 /// test that goes through this list misses none.
 pub const CRASH_POINTS: &[&str] = &[
+    "before-claim",
     "claimed",
     "before-recover",
+    "kafka-before-fate",
+    "kafka-fate-known",
+    "kafka-before-end",
+    "kafka-ended",
+    "kafka-before-replay",
+    "kafka-replay-begun",
+    "kafka-replay-copied",
+    "kafka-replay-prepared",
+    "kafka-replay-published",
+    "kafka-replay-committed",
+    "kafka-settled",
     "recover-settled",
     "recovered",
+    "kafka-before-init",
+    "kafka-initialised",
+    "kafka-before-begin",
+    "kafka-begun",
+    "kafka-before-first-write",
+    "kafka-first-written",
     "sealed",
     "before-prepare",
+    "kafka-before-flush",
+    "kafka-flushed",
+    "kafka-before-describe",
+    "kafka-described",
     "after-prepare",
     "before-state",
     "after-state",
@@ -33,6 +55,9 @@ pub const CRASH_POINTS: &[&str] = &[
     "manifest-visible",
     "after-publish",
     "before-commit",
+    "kafka-before-commit",
+    "kafka-commit-sent",
+    "kafka-commit-answered",
     "file-named",
     "file-marked",
     "after-commit",
@@ -69,6 +94,12 @@ impl Wanted {
 pub(crate) fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
     passing(name);
+    if wanted().is_some_and(|wanted| wanted.is_now(name)) {
+        die();
+    }
+}
+
+fn wanted() -> Option<&'static Wanted> {
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var(VARIABLE).ok()?;
@@ -77,9 +108,13 @@ pub(crate) fn crash_point(name: &'static str) {
                 .unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))),
         )
     });
-    if wanted.as_ref().is_some_and(|wanted| wanted.is_now(name)) {
-        die();
-    }
+    wanted.as_ref()
+}
+
+/// Whether the process is to die at this place, now or later: for a place that has to be made.
+#[cfg(feature = "kafka")]
+pub(crate) fn is_awaited(name: &str) -> bool {
+    wanted().is_some_and(|wanted| wanted.name == name)
 }
 
 /// As by `kill -9`: nothing is flushed, dropped or caught.

@@ -79,6 +79,7 @@
 //! flow        wiring: Flow, Stream, Keyed
 //! data        a record's journey:      source -> exchange -> align -> process -> sink
 //! control     a checkpoint's journey:  coordinator -> log -> permit; recovery, restart (pure but for the store)
+//! transaction exactly-once over Kafka transactions: fate, replay, rotation of ids; without a client or a clock
 //! connectors  memory, file, kafka
 //! job         attempts: claim -> recover -> build -> drive -> settle
 //! cli         the command line
@@ -114,6 +115,7 @@ mod stop;
 pub mod testing;
 mod threads;
 mod time;
+pub mod transaction;
 
 #[doc(hidden)]
 pub mod __private;

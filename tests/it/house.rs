@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["state"],
     &["control"],
     &["flow", "data"],
+    &["transaction"],
     &["connectors"],
     &["job"],
     &["cli"],

@@ -10,9 +10,11 @@
 //! participant      -> Prepared
 //! coordinator      -> Publish(cut)                       when everything is in
 //! checkpoint log   -> Published(permit)
-//! coordinator      -> Commit { committable, permit }     one per participant that wrote something
+//! coordinator      -> Commit { committable, permit }     one per participant and epoch with output, epoch by epoch
 //! participant      -> Committed
 //! coordinator      -> Settled                            sources, retention, metrics; the next may begin
+//! coordinator      -> Abandoned                          instead, when something is late: the next manifest lists
+//!                                                        what was prepared, too
 //! ```
 //!
 //! Values only. Nothing here knows channels, threads or stores.
@@ -63,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) pause_ms_min: u64,
     /// From trigger to settled, at most.
     pub(crate) timeout_ms: u64,
+    /// How many checkpoints in a row may be too late before the attempt fails.
+    pub(crate) tolerated_timeouts: u32,
 }
 
 /// What the coordinator is told.
@@ -104,6 +108,8 @@ pub(crate) enum Effect {
     Commit { committable: Committable, permit: Arc<CommitPermit> },
     /// Let the participant drop what it prepared for a checkpoint that failed before it was published.
     Abort { committable: Committable },
+    /// A checkpoint was not complete in time. What was sealed for it goes into the next one.
+    Abandoned { epoch: Epoch, late: String },
     /// A checkpoint is durable and committed.
     Settled(Settled),
     /// The job is done.

@@ -106,8 +106,10 @@ impl Runner {
         let plans = plans.map_err(|error| log.why(error))?;
 
         let (events, heard) = sync_channel(EVENTS_MAX);
-        let (environment, retain) = (&*self.environment, self.settings.checkpoint.retain);
-        let storage = Storage::start(environment, log, &start.topology, retain, &events)?;
+        let (environment, checkpoint) = (&*self.environment, &self.settings.checkpoint);
+        let checkpoints = checkpoint.tolerated_timeouts as usize + 1;
+        let storage = (checkpoint.retain, checkpoints);
+        let storage = Storage::start(environment, log, &start.topology, storage, &events)?;
         let participants = participants.start(environment, &events)?;
         let workers = Workers::start(environment, plans, bells, &events)?;
         let threads = Threads { workers, participants, storage };
@@ -128,6 +130,7 @@ impl Runner {
         let attempt = self.environment.uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
         let request = ClaimRequest { attempt, info, restore, now_ms: self.environment.clock().now_ms(), follows };
+        crash_point("before-claim");
         let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");

@@ -152,6 +152,7 @@ impl Runner {
             interval_ms: Some(whole_ms(checkpoint.interval)),
             pause_ms_min: whole_ms(checkpoint.min_pause),
             timeout_ms: whole_ms(checkpoint.timeout),
+            tolerated_timeouts: checkpoint.tolerated_timeouts,
         }
     }
 
@@ -212,6 +213,13 @@ impl Runner {
             Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Abandoned { epoch, late } => {
+                tracing::warn!(
+                    epoch = epoch.0,
+                    late,
+                    "a checkpoint is too late; the next one takes in what it has prepared"
+                );
+            }
             Effect::Abort { committable } => threads.participants.abort(committable),
             Effect::Settled(settled) => {
                 crash_point("settled");

@@ -48,16 +48,17 @@ struct Writer {
 }
 
 impl Storage {
+    /// Keeps so many checkpoints. `checkpoints`: how many may have blobs waiting, as those that were too late do.
     pub fn start(
         environment: &dyn Environment,
         log: ClaimedLog,
         topology: &Topology,
-        retain: usize,
+        (retain, checkpoints): (usize, usize),
         events: &SyncSender<Event>,
     ) -> Result<Self> {
         let workers = topology.workers;
-        // One checkpoint's blobs of all operators and workers, its manifest, and the retention of the one before.
-        let (tasks, inbox) = sync_channel(topology.operators.len() * workers + 4);
+        // The blobs of all operators and workers, a manifest, and the retention of the one before.
+        let (tasks, inbox) = sync_channel(topology.operators.len() * workers * checkpoints + 4);
         let (events, clock) = (events.clone(), environment.clock());
         let writer = Writer { log, workers, retain, clock, tasks: inbox, next: None, events };
         let thread = environment.start("checkpoints".to_owned(), Box::new(|| Box::new(writer)))?;

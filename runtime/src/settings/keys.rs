@@ -90,6 +90,12 @@ pub(crate) const KEYS: &[Key] = &[
         "After this time an incomplete checkpoint has failed [default: 1m]",
         |to, value| put(&mut to.checkpoint.timeout, time(value)),
     ),
+    key(
+        "checkpoint.tolerated_timeouts",
+        "N",
+        "How many checkpoints in a row may be too late before the job restarts [default: 2]",
+        |to, value| put(&mut to.checkpoint.tolerated_timeouts, number(value)),
+    ),
     key("checkpoint.min_pause", "TIME", "The least time between two checkpoints [default: 0s]", |to, value| {
         put(&mut to.checkpoint.min_pause, time(value))
     }),

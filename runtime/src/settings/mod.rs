@@ -62,6 +62,11 @@ pub struct CheckpointSettings {
     /// stuck job soon, and stays far below the 15 minutes after which brokers abort a transaction.
     #[serde(with = "duration")]
     pub timeout: Duration,
+    /// How many checkpoints in a row may be too late before the job restarts from the last one (Flink's
+    /// tolerable failed checkpoints, for timeouts alone: a failure always restarts). The next one takes in what a
+    /// late one has prepared. Default 2: a burst passes, and a transaction that has to last over three timeouts
+    /// of 60 s still stays far below its own.
+    pub tolerated_timeouts: u32,
     /// The least time between the end of a checkpoint and the start of the next. Default 0.
     #[serde(with = "duration")]
     pub min_pause: Duration,
@@ -124,6 +129,7 @@ impl Default for CheckpointSettings {
             dir: None,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(60),
+            tolerated_timeouts: 2,
             min_pause: Duration::ZERO,
             retain: 3,
             restore: None,

@@ -3,9 +3,9 @@
 //! ```text
 //! source  reader  start     a worker's partitions, read in batches; where each one begins and ends
 //! sink    writer            records to bytes to librdkafka; never blocks a worker
-//! participant  recover      two-phase commit: prepare, commit, and what a dead process left behind
-//! pool  producer  tally     transactional producers, one transaction per epoch, delivery reports
-//! fate  committable         what a manifest says of a transaction, and whether it was committed
+//! participant               two-phase commit; what is decided, and when, is in `crate::transaction`
+//! pool  producer  tally     transactional producers, one transaction per epoch and shard, delivery reports
+//! brokers                   the cluster, as the protocol asks it
 //! checks                    what is looked at before a sink writes
 //! wire                      the protocol itself, for what librdkafka cannot do
 //! settings  security        one set of options, for librdkafka and for the wire
@@ -18,9 +18,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
 
+mod brokers;
 mod checks;
-mod committable;
-mod fate;
 mod log;
 mod notice;
 mod participant;
@@ -29,7 +28,6 @@ mod position;
 mod producer;
 mod raw;
 mod reader;
-mod recover;
 mod security;
 mod settings;
 mod sink;
@@ -40,10 +38,11 @@ mod tally;
 pub mod wire;
 mod writer;
 
-pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use participant::KafkaParticipant;
 pub use reader::KafkaReader;
 pub use security::{Sasl, Security, Tls};
 pub use sink::KafkaSink;
 pub use source::{KafkaSource, StartAt};
 pub use writer::KafkaWriter;
+
+pub use crate::transaction::{KafkaCommittable, PartitionRange, WriterShare};

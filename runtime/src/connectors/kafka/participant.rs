@@ -1,33 +1,33 @@
 //! [`KafkaParticipant`]: one transaction per process, cluster and epoch, prepared and committed.
 //!
-//! What was prepared is named by bytes; the live producer is only the quick way to commit it. Whatever
-//! goes wrong on that way is settled by asking for the transaction's fate, as after a crash.
+//! What is decided, and in which order, is in [`crate::transaction`]; here are the producers, the writers'
+//! records and the threads.
 
+use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
-use super::committable::{self, KafkaCommittable, WriterShare};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
-use super::recover;
 use super::settings::Settings;
-use super::wire::{Cluster, Described};
+use super::wire::Cluster;
 use super::writer::{self, KafkaWriter, KeyOf, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::transaction::{Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long brokers have to answer one question; a restarting one needs some seconds.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How long the live producer has to commit before the transaction's fate is asked for.
-const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// How long librdkafka flushes before delivery reports are looked at again.
 const FLUSH_STEP: Duration = Duration::from_millis(100);
+/// librdkafka waits so long, give or take a fifth, before it sends a request again. More than its own
+/// 100 ms, so that a slow commit can still be told from a repeated one.
+const RETRY_BACKOFF_MS: u64 = 400;
+const RETRY_BACKOFF: &str = "retry.backoff.ms";
 
 /// What a sink was told. Sinks that share a participant need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub(super) struct Options {
     pub settings: Settings,
     pub exactly_once: bool,
     pub transaction_timeout: Duration,
+    pub shards: usize,
 }
 
 const DEFAULTS: &[(&str, &str)] = &[
@@ -71,7 +72,8 @@ impl Options {
             return self.settings.client(&[DEFAULTS, &[("linger.ms", "5")]].concat(), common, owned);
         }
         // Nothing is visible before the commit, and a flush cuts it short: lingering costs no latency.
-        let defaults = [DEFAULTS, &[("linger.ms", "50")]].concat();
+        let backoff_ms = RETRY_BACKOFF_MS.to_string();
+        let defaults = [DEFAULTS, &[("linger.ms", "50"), (RETRY_BACKOFF, &backoff_ms)]].concat();
         let decided =
             [common, &[("transaction.timeout.ms", &timeout_ms), ("message.timeout.ms", &timeout_ms)]].concat();
         self.settings.client(&defaults, &decided, owned_in_transactions)
@@ -79,24 +81,27 @@ impl Options {
 
     /// A transaction that is prepared must not expire before it can be committed.
     pub(super) fn margin(&self) -> Duration {
-        (self.transaction_timeout / 4).min(Duration::from_secs(30))
+        margin(self.transaction_timeout)
+    }
+
+    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+        let config = self.producer()?;
+        let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
+        let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
+        Ok(Plan { config, prefix, shards: self.shards, clean_within })
     }
 }
 
 /// The two-phase commit of all Kafka sinks with the same brokers.
 pub struct KafkaParticipant {
-    pub(super) options: Options,
-    /// `<job>/<lineage>/`
-    pub(super) prefix: String,
+    options: Options,
     /// Only with transactions.
-    pub(super) cluster: Option<Cluster>,
-    pub(super) cluster_id: String,
+    transactions: Option<Transactions<KafkaBrokers, Arc<Outlet>>>,
     pool: Option<Arc<Pool>>,
     waiters: Arc<Waiters>,
     /// By the writer's number.
     writers: Vec<WriterInfo>,
     topic_ids: BTreeMap<String, String>,
-    prepared: BTreeMap<Epoch, Arc<Outlet>>,
 }
 
 struct WriterInfo {
@@ -108,25 +113,21 @@ struct WriterInfo {
 impl KafkaParticipant {
     pub(super) fn open(options: Options, context: &SinkContext<'_>) -> Result<Self> {
         options.producer()?;
-        let (mut cluster, mut cluster_id) = (None, String::new());
-        if options.exactly_once {
-            let mut asked = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
-            cluster_id = asked.cluster_id(ANSWER_WITHIN)?;
-            claim_cluster(&cluster_id, context)?;
-            checks::cluster(&mut asked, &options, context, &format!("{}/{}/0", context.job, context.lineage))?;
-            cluster = Some(asked);
+        if options.shards == 0 {
+            return Err(Error::new(ErrorKind::Config, ".shards(0) leaves no transaction to write into: use 1 or more"));
         }
-        Ok(Self {
-            options,
-            prefix: format!("{}/{}/", context.job, context.lineage),
-            cluster,
-            cluster_id,
-            pool: None,
-            waiters: Arc::default(),
-            writers: Vec::new(),
-            topic_ids: BTreeMap::new(),
-            prepared: BTreeMap::new(),
-        })
+        let mut transactions = None;
+        if options.exactly_once {
+            let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
+            claim_cluster(&cluster_id, context)?;
+            let prefix = format!("{}/{}/", context.job, context.lineage);
+            checks::cluster(&mut cluster, &options, context, &format!("{prefix}0"))?;
+            let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
+            transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
+        }
+        let (writers, topic_ids) = (Vec::new(), BTreeMap::new());
+        Ok(Self { options, transactions, pool: None, waiters: Arc::default(), writers, topic_ids })
     }
 
     pub(super) fn writer<F: Format>(
@@ -147,7 +148,8 @@ impl KafkaParticipant {
         if !self.writers.iter().any(|writer| writer.topic == topic) {
             pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
         }
-        if let (Some(cluster), false) = (&mut self.cluster, self.topic_ids.contains_key(topic)) {
+        if let (Some(transactions), false) = (&mut self.transactions, self.topic_ids.contains_key(topic)) {
+            let cluster = &mut transactions.brokers().cluster;
             checks::topic(cluster, topic)?;
             let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
             self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
@@ -158,76 +160,58 @@ impl KafkaParticipant {
         Ok(KafkaWriter::new(name, number, pool, waiter, key, context.epoch))
     }
 
+    fn transactions(&mut self) -> Result<&mut Transactions<KafkaBrokers, Arc<Outlet>>> {
+        let none = || Error::new(ErrorKind::Internal, "a Kafka sink without transactions prepared one");
+        self.transactions.as_mut().ok_or_else(none)
+    }
+
     fn pool(&self) -> Result<Arc<Pool>> {
         let unrecovered = || Error::new(ErrorKind::Internal, "a Kafka sink was used before recovery");
         self.pool.clone().ok_or_else(unrecovered)
     }
+}
 
-    /// Sends what the writers had to leave, and waits until every record has arrived.
-    fn drain(&self, outlet: &Outlet, sealed: &[Sealed], deferred: Vec<Deferred>) -> Result<()> {
-        let deadline = Instant::now() + self.options.transaction_timeout;
-        for Deferred { writer, topic, records } in deferred {
-            let topic = outlet.topic(&topic)?;
-            for record in records {
-                while !writer::send(&topic, record.key.as_deref(), &record.value, record.timestamp_ms, writer)? {
-                    outlet.check()?;
-                    outlet.flush(FLUSH_STEP);
-                    in_time(deadline)?;
-                }
-                outlet.count_sent(1);
+/// Sends what the writers had to leave, and waits until every record has arrived.
+fn drain(outlet: &Outlet, sealed: &[&Sealed], deferred: Vec<Deferred>, within: Duration) -> Result<()> {
+    let deadline = Instant::now() + within;
+    for Deferred { writer, topic, records } in deferred {
+        let topic = outlet.topic(&topic)?;
+        for record in records {
+            while !writer::send(&topic, record.key.as_deref(), &record.value, record.timestamp_ms, writer)? {
+                outlet.check()?;
+                outlet.flush(FLUSH_STEP);
+                in_time(deadline)?;
             }
+            outlet.count_sent(1);
         }
-        let tally = outlet.tally();
-        while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.writer) < sealed.records) {
-            outlet.check()?;
-            in_time(deadline)?;
-            outlet.flush(FLUSH_STEP);
-        }
-        outlet.check()
     }
+    let tally = outlet.tally();
+    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.writer) < sealed.records) {
+        outlet.check()?;
+        in_time(deadline)?;
+        outlet.flush(FLUSH_STEP);
+    }
+    outlet.check()
+}
 
-    fn prepare_transaction(&mut self, outlet: &Outlet, epoch: Epoch, sealed: &[Sealed]) -> Result<KafkaCommittable> {
-        let left = self.options.transaction_timeout.saturating_sub(outlet.age());
-        if left < self.options.margin() {
-            let message = format!(
-                "the transaction of epoch {epoch} has {} s left before the broker aborts it: raise \
-                 .transaction_timeout(..) above the checkpoint interval and the time a checkpoint takes",
-                left.as_secs()
-            );
-            return Err(Error::new(ErrorKind::Timeout, message));
-        }
-        let cluster = self.cluster.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "no cluster"))?;
-        let described = cluster.describe(&outlet.id, ANSWER_WITHIN)?;
-        let Some(described) = described.filter(|described| described.state == "Ongoing") else {
-            let message = format!("the transaction {} is not open any more: the broker aborted it", outlet.id);
-            return Err(Error::new(ErrorKind::Sink, message));
-        };
-        let partitions = outlet.tally().ranges(|writer| {
-            let topic = self.writers[writer].topic.clone();
-            let topic_id = self.topic_ids.get(&topic).cloned().unwrap_or_default();
-            (topic, topic_id)
-        });
-        let writers = sealed.iter().filter(|sealed| sealed.records > 0).map(|sealed| WriterShare {
-            sink: self.writers[sealed.writer].sink.clone(),
-            worker: self.writers[sealed.writer].worker,
-            records: sealed.records,
-        });
-        let committable = KafkaCommittable {
-            version: committable::VERSION,
-            cluster_id: self.cluster_id.clone(),
-            transactional_id: outlet.id.clone(),
-            producer_id: described.producer.id,
-            producer_epoch: described.producer.epoch,
-            start_ms: described.start_ms,
-            timeout_ms: described.timeout_ms,
-            epoch,
-            records: sealed.iter().map(|sealed| sealed.records).sum(),
-            writers: writers.collect(),
-            partitions,
-        };
-        prove_ours(cluster, &committable, &described)?;
-        Ok(committable)
-    }
+/// What an outlet's transaction holds, by its delivery reports.
+fn written(
+    outlet: &Outlet,
+    sealed: &[&Sealed],
+    writers: &[WriterInfo],
+    topic_ids: &BTreeMap<String, String>,
+) -> Written {
+    let partitions = outlet.tally().ranges(|writer| {
+        let topic = writers[writer].topic.clone();
+        let topic_id = topic_ids.get(&topic).cloned().unwrap_or_default();
+        (topic, topic_id)
+    });
+    let shares = sealed.iter().filter(|sealed| sealed.records > 0).map(|sealed| WriterShare {
+        sink: writers[sealed.writer].sink.clone(),
+        worker: writers[sealed.writer].worker,
+        records: sealed.records,
+    });
+    Written { partitions, writers: shares.collect() }
 }
 
 /// Refuses a second participant for the same cluster: its recovery would abort the first one's
@@ -258,34 +242,25 @@ fn in_time(deadline: Instant) -> Result<()> {
     Err(Error::new(ErrorKind::Timeout, "Kafka did not take all records before the transaction's timeout"))
 }
 
-/// The description names an id, not a transaction: somebody may have taken the id over after our last
-/// record. The batch at our first offset tells whose it is; without this check, records were lost. One
-/// partition is enough, as all records of a transaction come from one session.
-fn prove_ours(cluster: &mut Cluster, committable: &KafkaCommittable, described: &Described) -> Result<()> {
-    let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
-    let range = committable.partitions.first().ok_or_else(missing)?;
-    let peek = cluster.peek(&range.topic, range.partition, range.first, false, ANSWER_WITHIN)?;
-    let ours = peek.batch.is_some_and(|batch| {
-        let same = batch.producer_id == described.producer.id && batch.producer_epoch == described.producer.epoch;
-        same && !batch.control && batch.first <= range.first
-    });
-    if ours {
-        return Ok(());
-    }
-    let message = format!(
-        "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
-         running twice?",
-        committable.transactional_id, described.producer.id, described.producer.epoch
-    );
-    Err(Error::new(ErrorKind::Sink, message))
-}
-
 impl TwoPhaseCommit for KafkaParticipant {
-    fn recover(&mut self, published: Vec<Published>, _recovery: &mut Recovery<'_>) -> Result<()> {
-        let listed = recover::recover(self, &published)?;
-        let plan =
-            Plan { config: self.options.producer()?, prefix: self.options.exactly_once.then(|| self.prefix.clone()) };
-        self.pool = Some(Pool::start(plan, self.waiters.clone(), listed)?);
+    fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
+        let (mut prefix, mut listed) = (None, BTreeSet::new());
+        match (&mut self.transactions, published.first()) {
+            (Some(transactions), _) => {
+                listed = transactions.recover(published, recovery)?;
+                prefix = Some(transactions.prefix().to_owned());
+            }
+            (None, None) => {}
+            (None, Some(one)) => {
+                let message = format!(
+                    "the checkpoint lists Kafka transactions of epoch {}, but the sink is .at_least_once() now: start once \
+                     more with .exactly_once() so that they can be committed",
+                    one.committable().epoch
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
         Ok(())
     }
 
@@ -295,46 +270,46 @@ impl TwoPhaseCommit for KafkaParticipant {
         let sealed: Vec<Sealed> = shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
             Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
         })?;
-        if sealed.iter().all(|sealed| sealed.records == 0) {
-            pool.carry(epoch);
-            return Ok(None);
+        let has_records =
+            |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && pool.shard(sealed.writer) == shard);
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut outlets = Vec::new();
+        for shard in (0..self.options.shards).filter(|&shard| has_records(shard)) {
+            outlets.push((pool.outlet_by(epoch, shard, deadline)?, shard));
         }
-        let outlet = pool.outlet_by(epoch, Instant::now() + ANSWER_WITHIN)?;
-        self.drain(&outlet, &sealed, pool.take_deferred(epoch))?;
-        if !self.options.exactly_once {
-            return Ok(None);
+        let mut deferred = pool.take_deferred(epoch);
+        let (timeout, writers, topic_ids) = (self.options.transaction_timeout, &self.writers, &self.topic_ids);
+        let mut deliver = |outlet: &Arc<Outlet>, shard: usize| {
+            let in_shard = |writer: usize| pool.shard(writer) == shard;
+            let (mine, others) = std::mem::take(&mut deferred).into_iter().partition(|it| in_shard(it.writer));
+            deferred = others;
+            let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed.writer)).collect();
+            drain(outlet, &sealed, mine, timeout)?;
+            Ok(written(outlet, &sealed, writers, topic_ids))
+        };
+        let Some(transactions) = &mut self.transactions else {
+            return outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop)).map(|()| None);
+        };
+        let mut prepared = None;
+        if !outlets.is_empty() {
+            let (producers, shards): (Vec<_>, Vec<_>) = outlets.into_iter().unzip();
+            let mut shards = shards.into_iter();
+            let in_turn = |outlet: &Arc<Outlet>| deliver(outlet, shards.next().unwrap_or(0));
+            prepared = Some(transactions.prepare(epoch, producers, in_turn)?);
         }
-        let committable = self.prepare_transaction(&outlet, epoch, &sealed)?;
-        pool.take_prepared(epoch);
-        self.prepared.insert(epoch, outlet);
-        Ok(Some(committable.to_bytes()))
+        pool.prepared(epoch, has_records);
+        Ok(prepared)
     }
 
     fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<()> {
-        recover::check_permit(committable, permit)?;
-        let pool = self.pool()?;
-        let live = self.prepared.remove(&committable.epoch);
-        let clean = live.as_ref().map(|outlet| outlet.commit(Instant::now() + COMMIT_WITHIN));
-        match clean {
-            Some(Ok(())) => pool.committed(permit.epoch(), live),
-            unclean => {
-                if let Some(Err(error)) = unclean {
-                    tracing::warn!(target: "staunch::kafka", epoch = %committable.epoch, "commit: {error}; asking for its fate");
-                }
-                // The producer is not used again: a delayed request of it could end a later transaction.
-                recover::settle(self, &KafkaCommittable::from_bytes(&committable.bytes)?)?;
-                pool.committed(permit.epoch(), None);
-            }
-        }
+        let again = self.transactions()?.commit(committable, permit)?;
+        self.pool()?.committed(permit.epoch(), again);
         Ok(())
     }
 
     fn abort(&mut self, committable: &Committable) -> Result<()> {
-        let Some(outlet) = self.prepared.remove(&committable.epoch) else { return Ok(()) };
-        outlet.abort(Instant::now() + COMMIT_WITHIN).map_err(|error| {
-            Error::new(ErrorKind::Sink, format!("the transaction {} was not aborted", outlet.id)).caused_by(error)
-        })?;
-        self.pool()?.aborted(outlet);
+        let pool = self.pool()?;
+        self.transactions()?.abort(committable)?.into_iter().for_each(|outlet| pool.aborted(outlet));
         Ok(())
     }
 }

@@ -1,15 +1,14 @@
-//! The pool of producers: which transaction an epoch's records go into, and when a producer may be
-//! used again.
+//! The pool of producers, shared by the participant and its writers. Which producer is used for what,
+//! and when again, is the decision of [`Rotation`].
 //!
-//! Creating a producer takes tens of milliseconds and `begin` blocks, so a thread keeps one begun
-//! transaction ready. Workers take it when the first record of an epoch comes; they never wait.
-//!
-//! A transactional id that a manifest lists is used again only when a later manifest is durable: until
-//! then its state at the coordinator is what recovery would ask for.
+//! Creating a producer takes tens of milliseconds and `begin` blocks, so a thread keeps begun
+//! transactions ready. Workers take one when the first record of an epoch comes; they never wait.
 
 use super::producer::{Outlet, Poller, Waiters};
+use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::transaction::{Rotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -29,7 +28,7 @@ pub(super) struct Pool {
     pub waiters: Arc<Waiters>,
     poller: Poller,
     maker: Mutex<Option<JoinHandle<()>>>,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
 }
 
 /// How producers are made.
@@ -37,6 +36,10 @@ pub(super) struct Plan {
     pub config: ClientConfig,
     /// `<job>/<lineage>/`, or `None` without transactions.
     pub prefix: Option<String>,
+    /// Transactions per epoch.
+    pub shards: usize,
+    /// A commit that was answered within this time was asked for once.
+    pub clean_within: Duration,
 }
 
 /// A record that found no room, to be sent by the participant.
@@ -53,22 +56,9 @@ pub(super) struct Deferred {
     pub records: Vec<Record>,
 }
 
-#[derive(Default)]
 struct State {
-    /// Begun and empty.
-    ready: Vec<Arc<Outlet>>,
-    /// Taken by an epoch, not prepared yet.
-    epochs: BTreeMap<Epoch, Arc<Outlet>>,
+    rotation: Rotation<Arc<Outlet>>,
     deferred: BTreeMap<Epoch, Vec<Deferred>>,
-    /// The last epoch all of whose records were acknowledged.
-    prepared: Option<Epoch>,
-    /// Committed, with the newest manifest that lists it.
-    cooling: Vec<(Epoch, Arc<Outlet>)>,
-    /// May begin again.
-    idle: Vec<Arc<Outlet>>,
-    /// Numbers of ids that a manifest lists, from an earlier attempt.
-    listed: BTreeSet<u64>,
-    next: u64,
     failure: Option<(ErrorKind, String)>,
 }
 
@@ -76,8 +66,9 @@ impl Pool {
     /// Starts the pool. `listed` are the numbers whose ids the restored manifest names.
     pub fn start(plan: Plan, waiters: Arc<Waiters>, listed: BTreeSet<u64>) -> Result<Arc<Self>> {
         let poller = Poller::start(waiters.clone())?;
-        let state = Mutex::new(State { listed, ..State::default() });
-        let (changed, maker, stopping) = (Condvar::new(), Mutex::new(None), AtomicBool::new(false));
+        let rotation = Rotation::new(plan.shards, listed);
+        let state = Mutex::new(State { rotation, deferred: BTreeMap::new(), failure: None });
+        let (changed, maker, stopping) = (Condvar::new(), Mutex::new(None), Arc::default());
         let pool = Arc::new(Self { plan, state, changed, waiters, poller, maker, stopping });
         let shared = pool.clone();
         let maker = std::thread::Builder::new()
@@ -96,24 +87,30 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The maker's thread: keeps one outlet ready until the pool stops or making one fails.
+    /// Which of an epoch's transactions a writer's records go into: always the same, so that their order is kept.
+    pub fn shard(&self, writer: usize) -> usize {
+        writer % self.plan.shards
+    }
+
+    /// The maker's thread: keeps outlets ready until the pool stops or making one fails.
     fn make_ready(&self) {
         loop {
             let mut state = self.state();
-            while !self.is_stopping() && !state.ready.is_empty() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            if self.is_stopping() {
-                return;
-            }
-            let idle = state.idle.pop();
-            let number = if idle.is_some() { 0 } else { state.take_number() };
+            let wanted = loop {
+                if self.is_stopping() {
+                    return;
+                }
+                match state.rotation.wanted() {
+                    Some(wanted) => break wanted,
+                    None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
             drop(state);
-            let made = self.make(idle, number);
+            let made = self.make(wanted);
             let mut state = self.state();
             let failed = made.is_err();
             match made {
-                Ok(outlet) => state.ready.push(outlet),
+                Ok(outlet) => state.rotation.ready(outlet),
                 Err(error) => state.failure = Some((error.kind(), error.to_string())),
             }
             drop(state);
@@ -125,40 +122,49 @@ impl Pool {
         }
     }
 
-    fn make(&self, idle: Option<Arc<Outlet>>, number: u64) -> Result<Arc<Outlet>> {
-        let id = self.plan.prefix.as_ref().map_or_else(String::new, |prefix| format!("{prefix}{number}"));
-        let deadline = Instant::now() + OPEN_WITHIN;
-        let outlet = match idle {
-            Some(outlet) => outlet,
-            None => Outlet::open(&self.plan.config, id, &self.poller, deadline, &self.stopping)?,
+    fn make(&self, wanted: Wanted<Arc<Outlet>>) -> Result<Arc<Outlet>> {
+        let is_new = matches!(wanted, Wanted::New(_));
+        let open = |number| {
+            let id = self.plan.prefix.as_ref().map_or_else(String::new, |prefix| format!("{prefix}{number}"));
+            let deadline = Instant::now() + OPEN_WITHIN;
+            Outlet::create(&self.plan, id, &self.poller, deadline, self.stopping.clone())
         };
-        if self.is_transactional() {
-            outlet.begin()?;
+        let outlet = match wanted {
+            Wanted::New(number) if !self.is_transactional() => open(number)?,
+            wanted => make_ready(wanted, open)?,
+        };
+        if is_new {
+            // Only now: the poller must not be the last to hold a producer that was given up.
+            self.poller.add(&outlet);
         }
         Ok(outlet)
     }
 
-    /// Where the records of an epoch go; `None` while no transaction is ready: the waiters are woken then.
-    pub fn outlet(&self, epoch: Epoch) -> Result<Option<Arc<Outlet>>> {
+    /// Where a writer's records of an epoch go; `None` while no transaction is ready: the waiters are woken then.
+    pub fn outlet(&self, epoch: Epoch, writer: usize) -> Result<Option<Arc<Outlet>>> {
+        self.outlet_of(epoch, self.shard(writer))
+    }
+
+    fn outlet_of(&self, epoch: Epoch, shard: usize) -> Result<Option<Arc<Outlet>>> {
         let mut state = self.state();
-        if let Some(outlet) = state.epochs.get(&epoch) {
+        if let Some(outlet) = state.rotation.taken(epoch, shard) {
             return Ok(Some(outlet.clone()));
         }
         state.check()?;
         if !self.is_transactional() {
-            return Ok(state.ready.first().cloned());
+            return Ok(state.rotation.any().cloned());
         }
-        let Some(outlet) = state.ready.pop() else { return Ok(None) };
-        state.epochs.insert(epoch, outlet.clone());
+        let Some(outlet) = state.rotation.take(epoch, shard) else { return Ok(None) };
         drop(state);
+        crash_point("kafka-before-first-write");
         self.changed.notify_all();
         Ok(Some(outlet))
     }
 
-    /// As `outlet`, waiting for it. For threads that may block.
-    pub fn outlet_by(&self, epoch: Epoch, deadline: Instant) -> Result<Arc<Outlet>> {
+    /// The outlet of a shard, waiting for it. For threads that may block.
+    pub fn outlet_by(&self, epoch: Epoch, shard: usize, deadline: Instant) -> Result<Arc<Outlet>> {
         loop {
-            if let Some(outlet) = self.outlet(epoch)? {
+            if let Some(outlet) = self.outlet_of(epoch, shard)? {
                 return Ok(outlet);
             }
             self.wait(deadline)?;
@@ -171,7 +177,7 @@ impl Pool {
         loop {
             let state = self.state();
             state.check()?;
-            if let Some(outlet) = state.ready.first().or_else(|| state.epochs.values().next()) {
+            if let Some(outlet) = state.rotation.any() {
                 return Ok(outlet.clone());
             }
             drop(state);
@@ -204,49 +210,30 @@ impl Pool {
             return Ok(true);
         }
         let state = self.state();
-        if state.prepared >= Some(epoch) {
+        if state.rotation.is_prepared(epoch) {
             return Ok(true);
         }
-        let Some(outlet) = state.epochs.get(&epoch) else { return Ok(false) };
+        let Some(outlet) = state.rotation.taken(epoch, self.shard(writer)) else { return Ok(false) };
         outlet.check_reports()?;
         Ok(outlet.tally().acknowledged_of(writer) >= records)
     }
 
-    /// The epoch's records have all arrived: its outlet now belongs to the participant.
-    pub fn take_prepared(&self, epoch: Epoch) {
-        let mut state = self.state();
-        state.epochs.remove(&epoch);
-        state.prepared = state.prepared.max(Some(epoch));
-        drop(state);
+    /// The epoch's records have all arrived: the outlets of shards that have some now belong to the participant.
+    pub fn prepared(&self, epoch: Epoch, has_records: impl Fn(usize) -> bool) {
+        self.state().rotation.prepared(epoch, has_records);
         self.waiters.wake();
     }
 
-    /// An epoch without records: its transaction serves another one.
-    pub fn carry(&self, epoch: Epoch) {
-        let mut state = self.state();
-        if let Some(outlet) = state.epochs.remove(&epoch) {
-            state.ready.push(outlet);
-        }
-        state.prepared = state.prepared.max(Some(epoch));
-    }
-
-    /// What the manifest of this epoch lists is being committed, so it is durable: what only earlier
-    /// manifests list is free. The committed producer, if it is still good, waits for a later one.
-    pub fn committed(&self, manifest: Epoch, outlet: Option<Arc<Outlet>>) {
-        let mut state = self.state();
-        state.listed.clear();
-        let cooling = std::mem::take(&mut state.cooling);
-        let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(listed_in, _)| *listed_in < manifest);
-        state.idle.extend(earlier.into_iter().map(|(_, outlet)| outlet));
-        state.cooling = same;
-        state.cooling.extend(outlet.map(|outlet| (manifest, outlet)));
-        drop(state);
+    /// What the manifest of this epoch lists is being committed, so it is durable. The outlets may be used
+    /// again once a later one is.
+    pub fn committed(&self, manifest: Epoch, outlets: Vec<Arc<Outlet>>) {
+        self.state().rotation.committed(manifest, outlets);
         self.changed.notify_all();
     }
 
-    /// A producer whose transaction was aborted before any manifest listed it.
+    /// An outlet whose transaction was aborted before any manifest listed it.
     pub fn aborted(&self, outlet: Arc<Outlet>) {
-        self.state().idle.push(outlet);
+        self.state().rotation.aborted(outlet);
         self.changed.notify_all();
     }
 
@@ -269,14 +256,6 @@ impl Pool {
 }
 
 impl State {
-    fn take_number(&mut self) -> u64 {
-        while self.listed.contains(&self.next) {
-            self.next += 1;
-        }
-        self.next += 1;
-        self.next - 1
-    }
-
     fn check(&self) -> Result<()> {
         match &self.failure {
             None => Ok(()),

@@ -2,16 +2,19 @@
 //! a time flows. Also the thread that polls the reports of all outlets.
 
 use super::log::{self, Errors};
+use super::pool::Plan;
 use super::raw::{self, ProducerTopic, Reports};
 use super::tally::Tally;
 use crate::api::source::Waker;
+use crate::crash::{crash_point, is_awaited};
 use crate::error::{Error, ErrorKind, Result};
+use crate::transaction::{Answer, LiveProducer};
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, ClientContext};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -22,6 +25,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long one call waits for a transactional id.
 const INIT_STEP: Duration = Duration::from_millis(500);
+/// How long the live producer has to commit before the transaction's fate is asked for.
+const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Receives delivery reports; the number that travels with a record is its writer's.
 #[derive(Default)]
@@ -71,19 +76,24 @@ pub(super) struct Outlet {
     producer: Arc<BaseProducer<Delivery>>,
     sent: AtomicU64,
     first_sent: Mutex<Option<Instant>>,
+    /// Until when it may initialise its id, unless the pool stops before.
+    deadline: Instant,
+    stopping: Arc<AtomicBool>,
+    /// A commit that was answered within this time was asked for once.
+    clean_within: Duration,
 }
 
 impl Outlet {
-    /// Creates the producer; with an id, also takes the id over, which aborts what it had open. Gives
-    /// up soon after `stopping` is set; the producer is then gone and initialises nothing any more.
-    pub fn open(
-        config: &ClientConfig,
+    /// Creates the producer. Initialising its id gives up at the deadline, and soon after `stopping` is
+    /// set; a producer that is gone initialises nothing any more.
+    pub fn create(
+        plan: &Plan,
         id: String,
         poller: &Poller,
         deadline: Instant,
-        stopping: &AtomicBool,
+        stopping: Arc<AtomicBool>,
     ) -> Result<Arc<Self>> {
-        let mut config = config.clone();
+        let mut config = plan.config.clone();
         if !id.is_empty() {
             config.set("transactional.id", &id);
         }
@@ -95,65 +105,8 @@ impl Outlet {
         let poller_thread = poller.thread.clone();
         let reports = Reports::new(producer.clone(), move || poller_thread.unpark());
         let (sent, first_sent) = (AtomicU64::new(0), Mutex::new(None));
-        let outlet = Arc::new(Self { id, reports, producer, sent, first_sent });
-        if !outlet.id.is_empty() {
-            let in_time = || !stopping.load(Ordering::SeqCst) && Instant::now() < deadline;
-            outlet.initialise(in_time).map_err(|error| {
-                let message = format!("the Kafka sink cannot open transactions as {}", outlet.id);
-                Error::new(ErrorKind::Sink, message).caused_by(error)
-            })?;
-        }
-        // Only now: the poller must not be the last to hold a producer that was given up.
-        poller.add(&outlet);
-        Ok(outlet)
-    }
-
-    /// Waits in short steps, as the call cannot be interrupted.
-    fn initialise(&self, in_time: impl Fn() -> bool) -> Result<(), KafkaError> {
-        loop {
-            match self.producer.init_transactions(INIT_STEP) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && in_time() => std::thread::sleep(PAUSE),
-                result => return result,
-            }
-        }
-    }
-
-    /// Calls again what says that it may be called again.
-    fn repeat(
-        &self,
-        deadline: Instant,
-        call: impl Fn(&BaseProducer<Delivery>, Duration) -> Result<(), KafkaError>,
-    ) -> Result<(), KafkaError> {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
-            match call(&self.producer, left) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && left > PAUSE => {
-                    std::thread::sleep(PAUSE)
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Opens the next transaction; nothing is sent to a broker before the first record.
-    pub fn begin(&self) -> Result<()> {
-        self.tally().reset();
-        self.sent.store(0, Ordering::SeqCst);
-        *self.first_sent() = None;
-        self.producer.begin_transaction().map_err(|error| {
-            Error::new(ErrorKind::Sink, format!("the Kafka sink cannot begin a transaction as {}", self.id))
-                .caused_by(error)
-        })
-    }
-
-    pub fn commit(&self, deadline: Instant) -> Result<(), KafkaError> {
-        self.repeat(deadline, |producer, left| producer.commit_transaction(left))
-    }
-
-    /// Aborts the open transaction. What is still queued is sent first: librdkafka cannot abort otherwise.
-    pub fn abort(&self, deadline: Instant) -> Result<(), KafkaError> {
-        self.flush(deadline.saturating_duration_since(Instant::now()));
-        self.repeat(deadline, |producer, left| producer.abort_transaction(left))
+        let clean_within = plan.clean_within;
+        Ok(Arc::new(Self { id, reports, producer, sent, first_sent, deadline, stopping, clean_within }))
     }
 
     pub fn flush(&self, timeout: Duration) {
@@ -189,19 +142,21 @@ impl Outlet {
 
     /// So many more records were given to librdkafka.
     pub fn count_sent(&self, records: u64) {
-        if records > 0 {
-            self.first_sent().get_or_insert_with(Instant::now);
-            self.sent.fetch_add(records, Ordering::SeqCst);
+        if records == 0 {
+            return;
+        }
+        let mut first_sent = self.first_sent();
+        let is_first = first_sent.is_none();
+        first_sent.get_or_insert_with(Instant::now);
+        drop(first_sent);
+        self.sent.fetch_add(records, Ordering::SeqCst);
+        if is_first {
+            crash_point("kafka-first-written");
         }
     }
 
     pub fn in_flight(&self) -> u64 {
         self.sent.load(Ordering::SeqCst).saturating_sub(self.tally().acknowledged())
-    }
-
-    /// How long the transaction has been open, at the most.
-    pub fn age(&self) -> Duration {
-        self.first_sent().map_or(Duration::ZERO, |first| first.elapsed())
     }
 
     fn first_sent(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -220,6 +175,79 @@ impl Outlet {
     /// As `check`, without asking librdkafka: for each batch.
     pub fn check_reports(&self) -> Result<()> {
         if self.tally().failure().is_some() { self.check() } else { Ok(()) }
+    }
+}
+
+impl LiveProducer for Arc<Outlet> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits in short steps, as the call cannot be interrupted.
+    fn initialise(&self) -> Result<()> {
+        let in_time = || !self.stopping.load(Ordering::SeqCst) && Instant::now() < self.deadline;
+        loop {
+            let error = match self.producer.init_transactions(INIT_STEP) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && in_time() => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let message = format!("the Kafka sink cannot open transactions as {}", self.id);
+            return Err(Error::new(ErrorKind::Sink, message).caused_by(error));
+        }
+    }
+
+    /// Nothing is sent to a broker before the first record.
+    fn begin(&self) -> Result<()> {
+        self.tally().reset();
+        self.sent.store(0, Ordering::SeqCst);
+        *self.first_sent() = None;
+        self.producer.begin_transaction().map_err(|error| {
+            Error::new(ErrorKind::Sink, format!("the Kafka sink cannot begin a transaction as {}", self.id))
+                .caused_by(error)
+        })
+    }
+
+    /// librdkafka sends a request again on its own, and does not tell. But it waits before it does: a commit
+    /// that was answered sooner was asked for once.
+    fn commit(&self) -> Answer {
+        let started = Instant::now();
+        if is_awaited("kafka-commit-sent") {
+            // Sends the request and does not wait for its answer; to call again goes on with it.
+            let _ = self.producer.commit_transaction(Duration::ZERO);
+            crash_point("kafka-commit-sent");
+        }
+        match self.producer.commit_transaction(COMMIT_WITHIN) {
+            Ok(()) if started.elapsed() < self.clean_within => Answer::Clean,
+            Ok(()) => Answer::Unclean(format!("it took {} ms", started.elapsed().as_millis())),
+            Err(error) => Answer::Unclean(error.to_string()),
+        }
+    }
+
+    /// What is still queued is sent first: librdkafka cannot abort otherwise.
+    fn abort(&self) -> Result<()> {
+        let deadline = Instant::now() + COMMIT_WITHIN;
+        self.flush(COMMIT_WITHIN);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+            let error = match self.producer.abort_transaction(left) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && left > PAUSE => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let message = format!("the transaction {} was not aborted", self.id);
+            return Err(Error::new(ErrorKind::Sink, message).caused_by(error));
+        }
+    }
+
+    fn age(&self) -> Duration {
+        self.first_sent().map_or(Duration::ZERO, |first| first.elapsed())
     }
 }
 
@@ -284,7 +312,7 @@ impl Poller {
         Ok(Self { thread: handle.thread().clone(), outlets, stop, handle: Some(handle) })
     }
 
-    fn add(&self, outlet: &Arc<Outlet>) {
+    pub fn add(&self, outlet: &Arc<Outlet>) {
         self.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(outlet));
     }
 }

@@ -50,7 +50,7 @@ impl<F: Format> KafkaSink<F> {
         let settings = Settings::new(brokers.as_ref());
         Self {
             topic: topic.into(),
-            options: Options { settings, exactly_once: true, transaction_timeout: TRANSACTION_TIMEOUT },
+            options: Options { settings, exactly_once: true, transaction_timeout: TRANSACTION_TIMEOUT, shards: 1 },
             key: Arc::new(|_, _| false),
             format: PhantomData,
         }
@@ -97,6 +97,16 @@ impl<F: Format> KafkaSink<F> {
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.options.transaction_timeout = timeout;
+        self
+    }
+
+    /// How many transactions an epoch's records of one process go into, each through a producer of its own:
+    /// 1 by default. For those whom one producer does not carry. The workers are dealt out among them; the
+    /// transactions are committed one right after the other, so that for a moment readers may see the records
+    /// of some workers only. Sinks that share a transaction need the same number.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.options.shards = shards;
         self
     }
 

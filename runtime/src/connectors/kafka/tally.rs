@@ -1,7 +1,7 @@
 //! What delivery reports said since a transaction began: how many records of each writer arrived,
 //! where, and whether one failed.
 
-use super::committable::PartitionRange;
+use crate::transaction::PartitionRange;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

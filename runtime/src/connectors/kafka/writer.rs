@@ -98,7 +98,7 @@ impl<F: Format> KafkaWriter<F> {
             self.sealed = None;
         }
         if self.lane.is_none() {
-            let Some(outlet) = self.pool.outlet(self.epoch)? else { return Ok(false) };
+            let Some(outlet) = self.pool.outlet(self.epoch, self.number)? else { return Ok(false) };
             self.lane = Some(Lane { topic: outlet.topic(&self.topic)?, outlet });
         }
         Ok(true)

@@ -12,9 +12,6 @@ use crate::id::Epoch;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many missing parts a message names.
-const MISSING_NAMED_MAX: usize = 8;
-
 /// The place of something in the topology, and its worker.
 type Place = (usize, usize);
 
@@ -105,34 +102,44 @@ impl Collecting {
         prepared.filter_map(|(participant, bytes)| Some(Committable { participant, epoch, bytes: bytes? })).collect()
     }
 
+    /// What only the checkpoint itself needs is forgotten; what its sinks wrote is not.
+    pub(super) fn forget_state(&mut self) {
+        self.sources.clear();
+        self.states.clear();
+    }
+
     pub(super) fn is_complete(&self, topology: &Topology) -> bool {
         self.sources.len() == topology.sources.len() * topology.workers
             && self.states.len() == topology.operators.len() * topology.workers
-            && self.shares.len() == topology.sinks.len() * topology.workers
+            && self.has_output(topology)
+    }
+
+    /// Whether everything that the sinks wrote is prepared.
+    pub(super) fn has_output(&self, topology: &Topology) -> bool {
+        self.shares.len() == topology.sinks.len() * topology.workers
             && participants(topology).all(|participant| self.prepared.contains_key(participant))
     }
 
-    /// What is missing, for people.
-    pub(super) fn missing(&self, topology: &Topology) -> Vec<String> {
-        let workers = topology.workers;
-        let places = |count: usize| (0..count).flat_map(move |number| (0..workers).map(move |worker| (number, worker)));
+    /// Which positions and state are missing, for people.
+    pub(super) fn missing_state(&self, topology: &Topology) -> Vec<String> {
         let mut missing = Vec::new();
-        for place in places(topology.sources.len()).filter(|place| !self.sources.contains_key(place)) {
+        for place in places(topology, topology.sources.len()).filter(|place| !self.sources.contains_key(place)) {
             missing.push(format!("source `{}` on worker {}", topology.sources[place.0], place.1));
         }
-        for place in places(topology.operators.len()).filter(|place| !self.states.contains_key(place)) {
+        for place in places(topology, topology.operators.len()).filter(|place| !self.states.contains_key(place)) {
             missing.push(format!("the state of operator `{}` on worker {}", topology.operators[place.0].id, place.1));
         }
-        for place in places(topology.sinks.len()).filter(|place| !self.shares.contains_key(place)) {
+        missing
+    }
+
+    /// What is missing of the sinks' output, for people.
+    pub(super) fn missing_output(&self, topology: &Topology) -> Vec<String> {
+        let mut missing = Vec::new();
+        for place in places(topology, topology.sinks.len()).filter(|place| !self.shares.contains_key(place)) {
             missing.push(format!("sink `{}` on worker {}", topology.sinks[place.0].id, place.1));
         }
         for participant in self.preparing.iter().filter(|participant| !self.prepared.contains_key(*participant)) {
             missing.push(format!("`{participant}` to prepare"));
-        }
-        if missing.len() > MISSING_NAMED_MAX {
-            let more = missing.len() - MISSING_NAMED_MAX;
-            missing.truncate(MISSING_NAMED_MAX);
-            missing.push(format!("{more} more"));
         }
         missing
     }
@@ -168,6 +175,12 @@ impl Collecting {
             .collect();
         Ok((sources, operators, committables))
     }
+}
+
+/// All places of so many things, on all workers.
+fn places(topology: &Topology, count: usize) -> impl Iterator<Item = Place> {
+    let workers = topology.workers;
+    (0..count).flat_map(move |number| (0..workers).map(move |worker| (number, worker)))
 }
 
 /// The participants' names, each once, in the order of their first sinks.

@@ -3,12 +3,20 @@
 //!
 //! ```text
 //! Idle -> Collecting (reports, shares, prepares) -> Publishing -> Committing -> Idle
+//!         too late -> Idle; what was sealed is carried into the next checkpoint
 //!                         any failure or timeout -> Done, and the attempt restarts
 //! ```
 //!
-//! One checkpoint is in flight until it is settled, so epoch N+1 can never commit before N. Commits
-//! are asked for in one place, with a permit in hand. Must not know threads, channels, stores or
-//! clocks: `now_ms` is passed in, and rises.
+//! One checkpoint is in flight until it is settled or abandoned, and epochs are committed one after the
+//! other, so epoch N+1 can never commit before N. Commits are asked for in one place, with a permit in
+//! hand.
+//!
+//! A checkpoint that is not complete in time is abandoned, not the attempt: nothing has failed. Its sources'
+//! positions and its state are forgotten, but not what its sinks sealed, as state has moved on: that is
+//! prepared all the same, listed by the next manifest beside the next epoch's, and never aborted unless
+//! the attempt fails.
+//!
+//! Must not know threads, channels, stores or clocks: `now_ms` is passed in, and rises.
 
 mod collecting;
 #[cfg(test)]
@@ -20,13 +28,16 @@ use super::log::Publication;
 use super::manifest::{CheckpointKind, Cut};
 use super::message::{Effect, Finish, Input, Settings, Settled, Topology};
 use super::permit::CommitPermit;
-use crate::api::sink::Share;
+use crate::api::sink::{Committable, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::planted::{Bug, planted};
 use collecting::{Accepted, Collecting};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How many missing parts a message names.
+const MISSING_NAMED_MAX: usize = 8;
 
 /// The coordinator of one attempt.
 #[derive(Debug)]
@@ -36,6 +47,10 @@ pub(crate) struct Coordinator {
     next_epoch: Epoch,
     next_trigger_ms: Option<u64>,
     phase: Phase,
+    /// Abandoned checkpoints whose output the next manifest lists, oldest first.
+    carried: Vec<(Epoch, Collecting)>,
+    /// Checkpoints that were abandoned since the last one that was not.
+    timeouts: u32,
     /// Sources that have ended, as (number in the topology, worker).
     ended: BTreeSet<(usize, usize)>,
     suspend: bool,
@@ -46,7 +61,7 @@ enum Phase {
     Idle,
     Collecting(Flight, Collecting),
     Publishing(Flight, Pending),
-    Committing(Flight, BTreeSet<String>),
+    Committing(Flight, Commits),
     Done,
 }
 
@@ -59,8 +74,19 @@ struct Flight {
     state_bytes: u64,
 }
 
-/// What is committed once the manifest is durable.
-type Pending = Vec<crate::api::sink::Committable>;
+/// What is committed once the manifest is durable, oldest epoch first.
+type Pending = Vec<Committable>;
+
+/// Commits under way.
+#[derive(Debug)]
+struct Commits {
+    permit: Arc<CommitPermit>,
+    /// The epoch that is being committed, and the participants that have not answered yet.
+    epoch: Epoch,
+    waiting: BTreeSet<String>,
+    /// Younger epochs of the same manifest.
+    rest: Pending,
+}
 
 impl Coordinator {
     /// A coordinator whose first checkpoint will be `first_epoch`.
@@ -72,6 +98,8 @@ impl Coordinator {
             next_epoch: first_epoch,
             next_trigger_ms,
             phase: Phase::Idle,
+            carried: Vec::new(),
+            timeouts: 0,
             ended: BTreeSet::new(),
             suspend: false,
         }
@@ -97,18 +125,19 @@ impl Coordinator {
         if matches!(self.phase, Phase::Done) {
             return;
         }
-        let outcome = self.handle(now_ms, input, effects).and_then(|()| self.check_timeout(now_ms));
+        let outcome = self.handle(now_ms, input, effects).and_then(|()| self.check_timeout(now_ms, effects));
         match outcome.and_then(|()| self.trigger_if_due(now_ms, effects)) {
             Ok(()) => {}
             Err(error) => {
                 // Nothing asked for its publication, so no manifest will ever list it.
+                let mut unlisted: Pending = self.take_carried();
                 if let Phase::Collecting(flight, collecting) = &mut self.phase {
-                    let unlisted = collecting.take_prepared(flight.epoch);
-                    effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
+                    unlisted.extend(collecting.take_prepared(flight.epoch));
                 }
                 if let (true, Phase::Publishing(_, pending)) = (planted(Bug::LostAnswerIsFailure), &mut self.phase) {
-                    effects.extend(pending.drain(..).map(|committable| Effect::Abort { committable }));
+                    unlisted.append(pending);
                 }
+                effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
                 self.phase = Phase::Done;
                 effects.push(Effect::Fail(error));
             }
@@ -140,7 +169,7 @@ impl Coordinator {
             Input::Prepared { participant, epoch, result } => {
                 let result =
                     result.map_err(|error| error.at(format_args!("`{participant}` preparing checkpoint {epoch}")))?;
-                self.collect(epoch, effects, |_, collecting| collecting.prepared(&participant, result))
+                self.collect_output(epoch, effects, |_, collecting| collecting.prepared(&participant, result))
             }
             Input::Published { epoch, result } => match result? {
                 Publication::Superseded(error) => Err(error),
@@ -183,9 +212,25 @@ impl Coordinator {
         self.publish_if_complete(effects)
     }
 
+    /// The same for what is collected of abandoned checkpoints, too.
+    fn collect_output(
+        &mut self,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+        add: impl FnOnce(&Topology, &mut Collecting) -> Result<Accepted>,
+    ) -> Result<()> {
+        let Some((_, carried)) = self.carried.iter_mut().find(|(carried, _)| *carried == epoch) else {
+            return self.collect(epoch, effects, add);
+        };
+        match add(&self.topology, carried)? {
+            Accepted::Duplicate => Ok(()),
+            Accepted::New => self.publish_if_complete(effects),
+        }
+    }
+
     fn sealed(&mut self, epoch: Epoch, share: Share, effects: &mut Vec<Effect>) -> Result<()> {
         let mut prepare = None;
-        self.collect(epoch, effects, |topology, collecting| {
+        self.collect_output(epoch, effects, |topology, collecting| {
             let accepted = collecting.sealed(topology, share)?;
             prepare = collecting.take_ready(topology);
             Ok(accepted)
@@ -198,11 +243,14 @@ impl Coordinator {
 
     fn publish_if_complete(&mut self, effects: &mut Vec<Effect>) -> Result<()> {
         let Phase::Collecting(flight, collecting) = &mut self.phase else { return Ok(()) };
-        if !collecting.is_complete(&self.topology) {
+        let carried_too = self.carried.iter().all(|(_, carried)| carried.has_output(&self.topology));
+        if !carried_too || !collecting.is_complete(&self.topology) {
             return Ok(());
         }
-        let (sources, operators, committables) =
-            std::mem::take(collecting).into_content(&self.topology, flight.epoch)?;
+        let (flight, collecting) = (*flight, std::mem::take(collecting));
+        let (sources, operators, own) = collecting.into_content(&self.topology, flight.epoch)?;
+        let mut committables = self.take_carried();
+        committables.extend(own);
         let cut = Cut {
             epoch: flight.epoch,
             kind: flight.kind,
@@ -212,13 +260,18 @@ impl Coordinator {
             operators,
             committables,
         };
-        let flight = Flight { state_bytes: cut.state_bytes(), ..*flight };
+        let flight = Flight { state_bytes: cut.state_bytes(), ..flight };
         self.phase = Phase::Publishing(flight, cut.committables.clone());
         effects.push(Effect::Publish(cut));
         Ok(())
     }
 
-    /// The only place that asks for commits.
+    /// What abandoned checkpoints have prepared, oldest first.
+    fn take_carried(&mut self) -> Pending {
+        let carried = std::mem::take(&mut self.carried).into_iter();
+        carried.flat_map(|(epoch, mut collecting)| collecting.take_prepared(epoch)).collect()
+    }
+
     fn published(&mut self, now_ms: u64, epoch: Epoch, permit: CommitPermit, effects: &mut Vec<Effect>) -> Result<()> {
         let Phase::Publishing(flight, pending) = &mut self.phase else { return Ok(()) };
         if flight.epoch != epoch {
@@ -227,37 +280,52 @@ impl Coordinator {
         if permit.epoch() != epoch {
             return Err(internal(format!("the permit of checkpoint {} came for checkpoint {epoch}", permit.epoch())));
         }
-        let permit = Arc::new(permit);
-        let pending = std::mem::take(pending);
-        let waiting = pending.iter().map(|committable| committable.participant.clone()).collect();
-        effects
-            .extend(pending.into_iter().map(|committable| Effect::Commit { committable, permit: Arc::clone(&permit) }));
-        self.phase = Phase::Committing(*flight, waiting);
-        self.settle_if_committed(now_ms, effects);
+        let (permit, rest) = (Arc::new(permit), std::mem::take(pending));
+        self.phase = Phase::Committing(*flight, Commits { permit, epoch, waiting: BTreeSet::new(), rest });
+        self.commit_next(now_ms, effects);
         Ok(())
     }
 
-    fn committed(&mut self, now_ms: u64, participant: &str, epoch: Epoch, effects: &mut Vec<Effect>) -> Result<()> {
-        if let Phase::Committing(flight, waiting) = &mut self.phase
-            && flight.epoch == epoch
-        {
-            waiting.remove(participant);
-            self.settle_if_committed(now_ms, effects);
-            return Ok(());
-        }
-        match &self.phase {
-            Phase::Collecting(flight, _) | Phase::Publishing(flight, _) if flight.epoch <= epoch => {
-                Err(internal(format!("`{participant}` committed checkpoint {epoch} before it was published")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn settle_if_committed(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        let Phase::Committing(flight, waiting) = &self.phase else { return };
-        if !waiting.is_empty() {
+    /// The only place that asks for commits: of one epoch, when no older one is left.
+    fn commit_next(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Phase::Committing(_, commits) = &mut self.phase else { return };
+        if !commits.waiting.is_empty() {
             return;
         }
+        let Some(oldest) = commits.rest.first().map(|committable| committable.epoch) else {
+            return self.settle(now_ms, effects);
+        };
+        let (now, later) = std::mem::take(&mut commits.rest).into_iter().partition(|it| it.epoch == oldest);
+        let now: Pending = now;
+        (commits.epoch, commits.rest) = (oldest, later);
+        commits.waiting = now.iter().map(|committable| committable.participant.clone()).collect();
+        let permit = &commits.permit;
+        effects.extend(now.into_iter().map(|committable| Effect::Commit { committable, permit: Arc::clone(permit) }));
+    }
+
+    fn committed(&mut self, now_ms: u64, participant: &str, epoch: Epoch, effects: &mut Vec<Effect>) -> Result<()> {
+        let early = match &mut self.phase {
+            Phase::Committing(_, commits) => {
+                if commits.epoch == epoch {
+                    commits.waiting.remove(participant);
+                    self.commit_next(now_ms, effects);
+                    return Ok(());
+                }
+                epoch > commits.epoch
+            }
+            Phase::Collecting(flight, _) => self.carried.first().map_or(flight.epoch, |(oldest, _)| *oldest) <= epoch,
+            Phase::Publishing(flight, pending) => pending.first().map_or(flight.epoch, |it| it.epoch) <= epoch,
+            Phase::Idle | Phase::Done => self.carried.first().is_some_and(|(oldest, _)| *oldest <= epoch),
+        };
+        if early {
+            return Err(internal(format!("`{participant}` committed checkpoint {epoch} before it was to")));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let Phase::Committing(flight, _) = &self.phase else { return };
+        self.timeouts = 0;
         let Flight { epoch, kind, triggered_ms, state_bytes } = *flight;
         let duration_ms = now_ms.saturating_sub(triggered_ms);
         effects.push(Effect::Settled(Settled { epoch, kind, duration_ms, state_bytes }));
@@ -302,28 +370,55 @@ impl Coordinator {
         time_has_come.then_some(CheckpointKind::Checkpoint)
     }
 
-    fn check_timeout(&self, now_ms: u64) -> Result<()> {
-        let Some(flight) = self.flight() else { return Ok(()) };
+    fn check_timeout(&mut self, now_ms: u64, effects: &mut Vec<Effect>) -> Result<()> {
+        let Some(&flight) = self.flight() else { return Ok(()) };
         if now_ms.saturating_sub(flight.triggered_ms) < self.settings.timeout_ms {
             return Ok(());
         }
         let missing = match &self.phase {
-            Phase::Collecting(_, collecting) => collecting.missing(&self.topology).join(", "),
-            Phase::Committing(_, waiting) => waiting
+            Phase::Collecting(_, collecting) => self.missing(collecting).join(", "),
+            Phase::Committing(_, Commits { epoch, waiting, .. }) => waiting
                 .iter()
-                .map(|participant| format!("the commit of `{participant}`"))
+                .map(|participant| format!("the commit of epoch {epoch} by `{participant}`"))
                 .collect::<Vec<_>>()
                 .join(", "),
             _ => "the checkpoint store to take the manifest".to_owned(),
         };
-        Err(Error::new(
-            ErrorKind::Timeout,
-            format!(
-                "{} {} did not finish within {} ms: it waited for {missing}. Look for back-pressure there, or raise the \
-                 checkpoint timeout",
-                flight.kind, flight.epoch, self.settings.timeout_ms
-            ),
-        ))
+        let late = format!(
+            "{} {} did not finish within {} ms: it waited for {missing}",
+            flight.kind, flight.epoch, self.settings.timeout_ms
+        );
+        // After the barrier of any other kind nothing more is read: there is no next one to carry into.
+        let may_wait = flight.kind == CheckpointKind::Checkpoint && self.timeouts < self.settings.tolerated_timeouts;
+        if let (Phase::Collecting(_, collecting), true) = (&mut self.phase, may_wait) {
+            let mut output = std::mem::take(collecting);
+            output.forget_state();
+            self.carried.push((flight.epoch, output));
+            self.timeouts += 1;
+            self.phase = Phase::Idle;
+            self.next_trigger_ms = Some(now_ms.saturating_add(self.settings.pause_ms_min));
+            effects.push(Effect::Abandoned { epoch: flight.epoch, late });
+            return Ok(());
+        }
+        let advice = "Look for back-pressure there, or raise the checkpoint timeout";
+        Err(Error::new(ErrorKind::Timeout, format!("{late}. {advice}")))
+    }
+
+    /// What is missing, of abandoned checkpoints first: it is the oldest that holds things up.
+    fn missing(&self, collecting: &Collecting) -> Vec<String> {
+        let carried = self.carried.iter().flat_map(|(epoch, carried)| {
+            let of = move |what: String| format!("{what} (of checkpoint {epoch})");
+            carried.missing_output(&self.topology).into_iter().map(of)
+        });
+        let mut missing: Vec<String> = carried.collect();
+        missing.extend(collecting.missing_state(&self.topology));
+        missing.extend(collecting.missing_output(&self.topology));
+        if missing.len() > MISSING_NAMED_MAX {
+            let more = missing.len() - MISSING_NAMED_MAX;
+            missing.truncate(MISSING_NAMED_MAX);
+            missing.push(format!("{more} more"));
+        }
+        missing
     }
 
     fn flight(&self) -> Option<&Flight> {

@@ -6,7 +6,8 @@ use crate::control::message::{OperatorSpec, SinkSpec};
 use crate::time::Timestamp;
 use serde_json::json;
 
-const SETTINGS: Settings = Settings { interval_ms: Some(100), pause_ms_min: 30, timeout_ms: 1_000 };
+const SETTINGS: Settings =
+    Settings { interval_ms: Some(100), pause_ms_min: 30, timeout_ms: 1_000, tolerated_timeouts: 0 };
 
 pub(super) fn topology(workers: usize) -> Topology {
     let layout = StateLayout::new("u64", Schema::Leaf("u64".into()), false, false);
@@ -105,7 +106,13 @@ fn short(effect: &Effect) -> String {
             format!("prepare {participant} {epoch} [{}]", shares.join(" "))
         }
         Effect::Publish(cut) => format!("publish {}", cut.epoch),
-        Effect::Commit { committable, permit } => format!("commit {} {}", committable.participant, permit.epoch()),
+        Effect::Commit { committable, permit } if committable.epoch == permit.epoch() => {
+            format!("commit {} {}", committable.participant, permit.epoch())
+        }
+        Effect::Commit { committable, permit } => {
+            format!("commit {} {} by {}", committable.participant, committable.epoch, permit.epoch())
+        }
+        Effect::Abandoned { epoch, .. } => format!("abandoned {epoch}"),
         Effect::Abort { committable } => format!("abort {} {}", committable.participant, committable.epoch),
         Effect::Settled(settled) => {
             format!("settled {} {} ms {} B", settled.epoch, settled.duration_ms, settled.state_bytes)
@@ -258,7 +265,10 @@ fn a_timeout_after_the_reports_names_the_store_or_the_commit() {
             it.step(110, published(1));
         }
         let said = it.says(1_100, Input::Tick);
-        assert!(said.contains(if publish { "the commit of `kafka`" } else { "the checkpoint store" }), "{said}");
+        assert!(
+            said.contains(if publish { "the commit of epoch 1 by `kafka`" } else { "the checkpoint store" }),
+            "{said}"
+        );
         assert_eq!(it.says(1_101, published(1)), "", "a permit that comes too late commits nothing");
     }
 }
@@ -307,4 +317,97 @@ fn a_job_without_state_and_sinks_still_checkpoints_its_positions() {
     it.step(100, Input::Tick);
     assert_eq!(it.says(101, source_reported(0, 1)), "publish 1");
     assert_eq!(it.says(101, published(1)), "settled 1 1 ms 0 B");
+}
+
+/// A coordinator of one worker that tolerates two timeouts, with checkpoint 1 triggered at 100.
+fn patient() -> Driven {
+    let settings = Settings { tolerated_timeouts: 2, ..SETTINGS };
+    let mut it = Driven(Coordinator::new(topology(1), settings, Epoch(1), 0));
+    assert_eq!(it.says(100, Input::Tick), "barrier 1 checkpoint");
+    it
+}
+
+#[test]
+fn what_a_late_checkpoint_has_prepared_goes_into_the_next() {
+    let mut it = patient();
+    it.step(110, sealed("audit", 0, 1));
+    it.step(110, prepared("files", 1, Some(b"f1")));
+    it.step(110, sealed("totals", 0, 1));
+    it.step(110, source_reported(0, 1));
+    assert_eq!(it.says(1_100, Input::Tick), "abandoned 1");
+    assert_eq!(it.0.next_deadline(), Some(1_130));
+    assert_eq!(it.says(1_130, Input::Tick), "barrier 2 checkpoint");
+    // The state of checkpoint 1 is of no use any more; its output is.
+    assert_eq!(it.says(1_140, state_reported(0, 1)), "");
+    assert_eq!(it.report_all(1_140, 1, 2), "prepare files 2 [audit0]; prepare kafka 2 [totals0 late0]");
+    it.step(1_150, prepared("files", 2, None));
+    assert_eq!(it.says(1_150, prepared("kafka", 2, Some(b"k2"))), "", "the first epoch's output is not there yet");
+    assert_eq!(it.says(1_160, sealed("late", 0, 1)), "prepare kafka 1 [totals0 late0]");
+    let mut effects = it.step(1_170, prepared("kafka", 1, Some(b"k1")));
+    let Some(Effect::Publish(cut)) = effects.pop() else { panic!() };
+    let listed: Vec<_> = cut.committables.iter().map(|it| (it.epoch.0, it.participant.as_str())).collect();
+    assert_eq!((cut.epoch, listed), (Epoch(2), vec![(1, "files"), (1, "kafka"), (2, "kafka")]));
+    // Epoch by epoch.
+    assert_eq!(it.says(1_180, published(2)), "commit files 1 by 2; commit kafka 1 by 2");
+    assert_eq!(it.says(1_190, committed("files", 1)), "");
+    assert_eq!(it.says(1_200, committed("kafka", 1)), "commit kafka 2");
+    assert_eq!(it.says(1_210, committed("kafka", 1)), "");
+    assert_eq!(it.says(1_230, committed("kafka", 2)), "settled 2 100 ms 5 B");
+    // Settled: timeouts are counted anew.
+    it.step(1_300, Input::Tick);
+    for (at, epoch) in [(2_300, 3), (3_330, 4)] {
+        assert_eq!(it.says(at, Input::Tick), format!("abandoned {epoch}"));
+        it.step(at + 30, Input::Tick);
+    }
+    let said = it.says(4_360, Input::Tick);
+    assert!(said.starts_with("fail Timeout"), "{said}");
+    assert!(said.contains("sink `totals` on worker 0 (of checkpoint 3)"), "{said}");
+}
+
+#[test]
+fn carried_output_is_aborted_when_the_attempt_fails() {
+    for publish in [false, true] {
+        let mut it = patient();
+        it.report_all(110, 1, 1);
+        it.step(110, prepared("kafka", 1, Some(b"k1")));
+        assert_eq!(it.says(1_100, Input::Tick), "abandoned 1");
+        it.step(1_130, Input::Tick);
+        it.report_all(1_140, 1, 2);
+        it.step(1_140, prepared("kafka", 2, Some(b"k2")));
+        it.step(1_140, prepared("files", 1, None));
+        if publish {
+            assert_eq!(it.says(1_140, prepared("files", 2, None)), "publish 2");
+        }
+        let said = it.says(1_150, Input::Failed(Error::new(ErrorKind::Sink, "broker gone")));
+        let expected = if publish { "fail Sink" } else { "abort kafka 1; abort kafka 2; fail Sink" };
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_late_failure_of_a_carried_epoch_fails_the_attempt() {
+    let mut it = patient();
+    it.report_all(110, 1, 1);
+    it.step(1_100, Input::Tick);
+    let result = Err(Error::new(ErrorKind::Sink, "not delivered"));
+    let said = it.says(1_110, Input::Prepared { participant: "kafka".into(), epoch: Epoch(1), result });
+    assert!(said.starts_with("fail Sink `kafka` preparing checkpoint 1"), "{said}");
+}
+
+#[test]
+fn the_last_checkpoint_takes_in_carried_output_and_is_not_carried_itself() {
+    let mut it = patient();
+    it.report_all(110, 1, 1);
+    it.step(110, Input::Suspend);
+    assert_eq!(it.says(1_100, Input::Tick), "abandoned 1; barrier 2 suspend");
+    let said = it.says(2_100, Input::Tick);
+    assert!(said.starts_with("fail Timeout suspend 2"), "{said}");
+}
+
+#[test]
+fn a_commit_that_nobody_asked_for_is_refused() {
+    let mut it = patient();
+    it.report_all(110, 1, 1);
+    it.step(1_100, Input::Tick);
+    assert!(it.says(1_110, committed("kafka", 1)).starts_with("fail Internal"));
 }

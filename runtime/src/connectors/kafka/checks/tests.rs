@@ -5,7 +5,7 @@ use crate::id::Epoch;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options(timeout: Duration) -> Options {
-    Options { settings: Settings::new("localhost"), exactly_once: true, transaction_timeout: timeout }
+    Options { settings: Settings::new("localhost"), exactly_once: true, transaction_timeout: timeout, shards: 1 }
 }
 
 fn context() -> SinkContext<'static> {

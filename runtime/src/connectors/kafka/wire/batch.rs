@@ -1,22 +1,9 @@
 //! The header of a record batch, format 2.
 
-/// The bytes of a header.
-const HEADER: usize = 61;
+use crate::transaction::BatchHeader;
 
-/// Whose batch it is and what it covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchHeader {
-    /// The offset of its first record.
-    pub first: i64,
-    /// The offset of its last record.
-    pub last: i64,
-    /// Whether it holds a transaction's end instead of records.
-    pub control: bool,
-    /// The producer's id, or -1.
-    pub producer_id: i64,
-    /// The producer's epoch.
-    pub producer_epoch: i16,
-}
+/// The bytes of a header.
+pub(super) const HEADER: usize = 61;
 
 /// The headers of the batches in a Fetch answer; a cut-off tail is left out. `None` for an older format.
 pub(super) fn headers(mut bytes: &[u8]) -> Option<Vec<BatchHeader>> {

@@ -80,13 +80,41 @@ impl Connection {
         ours: RangeInclusive<i16>,
         deadline: Instant,
     ) -> Result<(i16, R::Response), Trouble> {
+        let version = self.version::<R>(&ours)?;
+        Ok((version, self.send(request, version, deadline).await?))
+    }
+
+    /// Sends a request without waiting for its answer; returns the number to [`Self::finish`] it with.
+    pub async fn start<R: Request>(
+        &mut self,
+        request: &R,
+        ours: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<i32, Trouble> {
+        let version = self.version::<R>(&ours)?;
+        let started = within(deadline.min(Instant::now() + REQUEST), self.write(request, version)).await;
+        started.map_err(|error| trouble(&error, &self.host, self.port, None))
+    }
+
+    /// The answer to a request that was started; answers come in the order of requests.
+    pub async fn finish<R: Request>(
+        &mut self,
+        correlation: i32,
+        ours: RangeInclusive<i16>,
+        deadline: Instant,
+    ) -> Result<R::Response, Trouble> {
+        let version = self.version::<R>(&ours)?;
+        let answer = within(deadline.min(Instant::now() + REQUEST), self.read()).await;
+        let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, None))?;
+        frame::decode::<R>(answer, version, correlation).map_err(|why| self.passing(why))
+    }
+
+    fn version<R: Request>(&self, ours: &RangeInclusive<i16>) -> Result<i16, Trouble> {
         let known = |version: &i16| shape::of(R::KEY, *version).is_some();
         let theirs = self.versions.iter().find(|(key, ..)| *key == R::KEY);
         let both = theirs.map(|&(_, lowest, highest)| lowest.max(*ours.start())..=highest.min(*ours.end()));
-        match both.and_then(|both| both.rev().find(known)) {
-            Some(version) => Ok((version, self.send(request, version, deadline).await?)),
-            None => Err(self.too_old(format_args!("it does not know request {} in version {ours:?}", R::KEY))),
-        }
+        let version = both.and_then(|both| both.rev().find(known));
+        version.ok_or_else(|| self.too_old(format_args!("it does not know request {} in version {ours:?}", R::KEY)))
     }
 
     async fn learn_versions(&mut self, access: &Access, deadline: Instant) -> Result<(), Trouble> {
@@ -156,20 +184,31 @@ impl Connection {
     }
 
     async fn exchange<R: Request>(&mut self, request: &R, version: i16, deadline: Instant) -> io::Result<Bytes> {
-        self.correlation = self.correlation.wrapping_add(1);
-        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
         within(deadline.min(Instant::now() + REQUEST), async {
-            self.stream.write_all(&frame).await?;
-            self.stream.flush().await?;
-            let mut prefix = [0; 4];
-            self.stream.read_exact(&mut prefix).await?;
-            let length = frame::length(prefix).map_err(|why| io::Error::other(NotKafka(why)))?;
-            // Room grows with what arrives, whatever was announced.
-            let mut answer = Vec::with_capacity(length.min(ROOM));
-            (&mut self.stream).take(length as u64).read_to_end(&mut answer).await?;
-            if answer.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer.into()) }
+            self.write(request, version).await?;
+            self.read().await
         })
         .await
+    }
+
+    /// Sends a request; returns its number.
+    async fn write<R: Request>(&mut self, request: &R, version: i16) -> io::Result<i32> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
+        self.stream.write_all(&frame).await?;
+        self.stream.flush().await?;
+        Ok(self.correlation)
+    }
+
+    /// The next answer, without its length.
+    async fn read(&mut self) -> io::Result<Bytes> {
+        let mut prefix = [0; 4];
+        self.stream.read_exact(&mut prefix).await?;
+        let length = frame::length(prefix).map_err(|why| io::Error::other(NotKafka(why)))?;
+        // Room grows with what arrives, whatever was announced.
+        let mut answer = Vec::with_capacity(length.min(ROOM));
+        (&mut self.stream).take(length as u64).read_to_end(&mut answer).await?;
+        if answer.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer.into()) }
     }
 
     fn too_old(&self, what: impl std::fmt::Display) -> Trouble {

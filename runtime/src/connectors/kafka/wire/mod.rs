@@ -7,18 +7,21 @@
 
 mod batch;
 mod connection;
+mod fetch;
 mod frame;
 mod network;
+mod records;
 mod refusal;
+mod replay;
 mod shape;
 mod survey;
 mod transactions;
 
-pub use batch::BatchHeader;
 pub use frame::read_answer;
-pub use network::Peek;
+pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
-pub use transactions::{Described, Producer};
+
+pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, Peek, Producer};
 
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
@@ -139,5 +142,51 @@ impl Cluster {
         within: Duration,
     ) -> Result<Peek> {
         self.runtime.block_on(self.network.peek(topic, partition, offset, committed, Instant::now() + within))
+    }
+
+    /// The first offset that a log still has.
+    ///
+    /// # Errors
+    /// `Sink` when the partition's leader does not answer in time.
+    pub fn log_start(&mut self, topic: &str, partition: i32, within: Duration) -> Result<i64> {
+        self.runtime.block_on(self.network.log_start(topic, partition, Instant::now() + within))
+    }
+
+    /// Reads on from an offset to the first control batch of a producer.
+    ///
+    /// # Errors
+    /// `Sink` when the partition's leader does not answer in time.
+    pub fn find_marker(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        producer_id: i64,
+        within: Duration,
+    ) -> Result<Marker> {
+        self.runtime.block_on(self.network.find_marker(topic, partition, from, producer_id, Instant::now() + within))
+    }
+
+    /// Makes partitions part of a producer's transaction.
+    ///
+    /// # Errors
+    /// `Sink` when the coordinator does not answer in time, or refuses; `Config` for a missing right.
+    pub fn add_partitions(
+        &mut self,
+        id: &str,
+        producer: Producer,
+        partitions: &[(&str, i32)],
+        within: Duration,
+    ) -> Result<()> {
+        self.runtime.block_on(self.network.add_partitions(id, producer, partitions, Instant::now() + within))
+    }
+
+    /// Writes the batches of one producer session in a range once more, as another producer. `within`
+    /// is how long nothing may move on.
+    ///
+    /// # Errors
+    /// `Sink` when the partition's leader does not answer in time, or refuses; `Config` for a missing right.
+    pub fn copy(&mut self, range: &CopyRange<'_>, within: Duration) -> Result<Copied> {
+        self.runtime.block_on(self.network.copy(range, within))
     }
 }

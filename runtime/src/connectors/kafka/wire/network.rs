@@ -1,10 +1,11 @@
 //! Finds the right broker for each question, and asks again while brokers are away or busy.
 
-use super::batch::{self, BatchHeader};
+use super::batch;
 use super::connection::{Access, Connection};
 use super::refusal;
 use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::transaction::Peek;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -50,17 +51,6 @@ pub(super) fn code_text(code: i16) -> String {
     ResponseError::try_from_code(code).map_or_else(|| format!("error {code}"), |error| format!("{error} ({code})"))
 }
 
-/// What a broker says at one offset of a log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peek {
-    /// 0, or the broker's error code, which then says all.
-    pub code: i16,
-    /// The batch that covers the offset, or the next one.
-    pub batch: Option<BatchHeader>,
-    /// The aborted transactions that the broker names with the batch: producer id and first offset.
-    pub aborted: Vec<(i64, i64)>,
-}
-
 impl Network {
     pub fn new(brokers: &str, security: Security) -> Result<Self> {
         let address = |broker: &str| {
@@ -100,8 +90,7 @@ impl Network {
                 return Err(Error::new(ErrorKind::Sink, message));
             }
             // Whoever was asked may not be the right one any more. Connections that failed are gone already.
-            self.coordinators.clear();
-            self.leaders.clear();
+            self.forget_brokers();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -122,6 +111,17 @@ impl Network {
         let answer = connection.call(request, versions, deadline).await?;
         self.connections.insert(address.clone(), connection);
         Ok(answer)
+    }
+
+    /// A connection of the caller's own.
+    pub async fn open(&self, address: &Address, deadline: Instant) -> Result<Connection, Trouble> {
+        Connection::open(&address.0, address.1, &self.access, deadline).await
+    }
+
+    /// Coordinators and leaders have moved, perhaps.
+    pub fn forget_brokers(&mut self) {
+        self.coordinators.clear();
+        self.leaders.clear();
     }
 
     /// Any broker that answers; the one that did last time first.
@@ -201,7 +201,7 @@ impl Network {
         }
     }
 
-    async fn leader(&mut self, topic: &str, partition: i32, deadline: Instant) -> Result<Address, Trouble> {
+    pub async fn leader(&mut self, topic: &str, partition: i32, deadline: Instant) -> Result<Address, Trouble> {
         let key = (topic.to_owned(), partition);
         if let Some(known) = self.leaders.get(&key) {
             return Ok(known.clone());

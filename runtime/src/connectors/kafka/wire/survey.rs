@@ -2,8 +2,8 @@
 
 use super::network::{Network, Trouble, text, trouble};
 use super::refusal::Right;
-use super::transactions::Producer;
 use crate::error::Result;
+use crate::transaction::Producer;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{DescribeConfigsRequest, EndTxnRequest, ProducerId, TransactionalId};
 use std::collections::BTreeMap;

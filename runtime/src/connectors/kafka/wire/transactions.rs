@@ -2,34 +2,12 @@
 
 use super::network::{Network, Trouble, address, is_passing, text, trouble};
 use crate::error::Result;
+use crate::transaction::{Described, Producer};
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest, ListTransactionsRequest, ProducerId,
     TransactionalId,
 };
 use std::time::{Duration, Instant};
-
-/// A producer session of a transactional id. With librdkafka's protocol it can hold many transactions
-/// one after the other: a single one is named by its start time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Producer {
-    /// The producer's id.
-    pub id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-}
-
-/// What the coordinator says of a transactional id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// `Empty`, `Ongoing`, `PrepareCommit`, `CompleteCommit`, `PrepareAbort`, `CompleteAbort`, ...
-    pub state: String,
-    /// The session that the id belongs to now.
-    pub producer: Producer,
-    /// When the transaction began, by the broker's clock in milliseconds since 1970; -1 without one.
-    pub start_ms: i64,
-    /// After how many milliseconds the broker aborts it.
-    pub timeout_ms: i32,
-}
 
 /// TRANSACTIONAL_ID_NOT_FOUND.
 const NOT_FOUND: i16 = 105;

@@ -3,12 +3,12 @@
 //! Pure. Each rule was held against 81 situations on two broker versions; a looser one was wrong.
 //! Absence of evidence is never taken for an abort.
 
+use super::brokers::{Described, Marker, Peek};
 use super::committable::{KafkaCommittable, PartitionRange};
-use super::wire::{Described, Peek};
 
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// Neither committed nor aborted yet.
     Open,
     /// Committed, or decided to be.
@@ -30,6 +30,7 @@ pub(super) fn of_described(ours: &KafkaCommittable, described: Option<&Described
     }
     match described.state.as_str() {
         "Ongoing" => Fate::Open,
+        // A decision already, whether or not the markers are written.
         "PrepareCommit" | "CompleteCommit" => Fate::Committed,
         // The epoch may have been raised, as the broker does when the time is up.
         "PrepareAbort" | "PrepareEpochFence" | "CompleteAbort" => Fate::Aborted,
@@ -53,27 +54,55 @@ pub(super) fn of_peek(ours: &KafkaCommittable, range: &PartitionRange, peek: &Pe
     if peek.aborted.iter().any(|&(producer, first)| producer == ours.producer_id && first <= range.first) {
         return Fate::Aborted;
     }
-    let same = batch.producer_id == ours.producer_id && batch.producer_epoch == ours.producer_epoch;
-    if batch.first <= range.first && same && !batch.control {
+    if batch.is_data_of(ours.producer(), range.first) {
         return Fate::Committed;
     }
     Fate::Unknown(format!("the record at {place} is gone"))
 }
 
+/// What the first marker of the producer behind the transaction's last record says, provided that
+/// [it is trusted](marker_is_trusted).
+pub(super) fn of_marker(ours: &KafkaCommittable, range: &PartitionRange, marker: &Marker) -> Fate {
+    let place = format!("{}/{} behind offset {}", range.topic, range.partition, range.last);
+    match marker {
+        Marker::Found { committed: true, epoch } if *epoch == ours.producer_epoch => Fate::Committed,
+        // One more when the broker's time was up or somebody else took the id over.
+        Marker::Found { committed: false, epoch } if *epoch >= ours.producer_epoch => Fate::Aborted,
+        Marker::Found { epoch, .. } => Fate::Unknown(format!("the marker in {place} is of producer epoch {epoch}")),
+        Marker::NotYet => Fate::Unknown(format!("there is no marker in {place}")),
+        Marker::Overwritten => Fate::Unknown(format!("the marker in {place} is gone")),
+        Marker::Unreadable(why) => Fate::Unknown(format!("{place} cannot be read: {why}")),
+    }
+}
+
+/// Whether the first marker behind the transaction must be its own. Compaction removes a marker when
+/// no record of its transaction is left, and then the first one is another's. So either the first
+/// record is still there, or the log has only been cut off at its start and is not compacted.
+pub(super) fn marker_is_trusted(
+    ours: &KafkaCommittable,
+    range: &PartitionRange,
+    first: &Peek,
+    log_start: i64,
+    compacted: Option<bool>,
+) -> bool {
+    let is_there = first.code == 0 && first.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), range.first));
+    is_there || (range.first < log_start && compacted == Some(false))
+}
+
 /// What all partitions together say: an administrator can force one of them, so those that know must agree.
 pub(super) fn agree(fates: impl IntoIterator<Item = Fate>) -> Fate {
     let mut known: Option<Fate> = None;
-    let mut reason = "no partition is known".to_owned();
+    let mut reasons: Vec<String> = Vec::new();
     for fate in fates {
         match (fate, &known) {
-            (Fate::Unknown(why), _) => reason = why,
+            (Fate::Unknown(why), _) => reasons.push(why),
             (fate, Some(before)) if *before != fate => {
                 return Fate::Unknown("partitions disagree: was a transaction aborted by hand?".to_owned());
             }
             (fate, _) => known = Some(fate),
         }
     }
-    known.unwrap_or(Fate::Unknown(reason))
+    known.unwrap_or_else(|| Fate::Unknown(reasons.join("; ")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use super::*;
-use crate::connectors::kafka::wire::{BatchHeader, Producer};
-use crate::id::Epoch;
+use crate::transaction::{BatchHeader, Producer};
 
 fn range() -> PartitionRange {
     PartitionRange { topic: "t".into(), topic_id: "x".into(), partition: 0, first: 10, last: 19, records: 10 }
@@ -10,12 +9,12 @@ fn ours() -> KafkaCommittable {
     KafkaCommittable {
         version: 1,
         cluster_id: "c".into(),
+        epoch: crate::id::Epoch(4),
         transactional_id: "job/lineage/0".into(),
         producer_id: 7,
         producer_epoch: 2,
         start_ms: 1000,
         timeout_ms: 60_000,
-        epoch: Epoch(4),
         records: 10,
         partitions: vec![range()],
         writers: vec![],
@@ -75,4 +74,34 @@ fn partitions_that_know_must_agree() {
     assert!(matches!(agree([Fate::Aborted, Fate::Committed]), Fate::Unknown(_)));
     assert_eq!(agree([unknown()]), unknown());
     assert!(matches!(agree([]), Fate::Unknown(_)));
+}
+
+#[test]
+fn a_marker_tells_by_its_kind_and_epoch() {
+    let of = |committed, epoch| of_marker(&ours(), &range(), &Marker::Found { committed, epoch });
+    assert_eq!(of(true, 2), Fate::Committed);
+    assert_eq!(of(false, 2), Fate::Aborted);
+    assert_eq!(of(false, 3), Fate::Aborted, "the epoch is raised by a timeout");
+    let unknown = [
+        of(true, 3),
+        of(true, 1),
+        of(false, 1),
+        of_marker(&ours(), &range(), &Marker::NotYet),
+        of_marker(&ours(), &range(), &Marker::Overwritten),
+        of_marker(&ours(), &range(), &Marker::Unreadable("cut off".into())),
+    ];
+    assert!(unknown.iter().all(|fate| matches!(fate, Fate::Unknown(_))), "{unknown:?}");
+}
+
+#[test]
+fn a_marker_behind_a_compacted_transaction_is_not_trusted() {
+    let trusted = |code, batch, log_start, compacted| {
+        marker_is_trusted(&ours(), &range(), &Peek { code, batch, aborted: vec![] }, log_start, compacted)
+    };
+    assert!(trusted(0, batch(10, 19, 7, 2), 0, Some(true)));
+    assert!(trusted(1, None, 15, Some(false)), "only the start of the log was deleted");
+    assert!(!trusted(1, None, 15, Some(true)));
+    assert!(!trusted(1, None, 15, None), "whether it is compacted is not known");
+    assert!(!trusted(0, batch(12, 19, 7, 2), 0, Some(false)), "gone from the middle of the log");
+    assert!(!trusted(0, batch(10, 19, 8, 2), 0, None));
 }

@@ -1,0 +1,289 @@
+//! Copies the batches of one producer session to the end of the same partition, as another producer.
+//!
+//! Raw: records are never taken apart, so keys, values, headers and timestamps stay as they are, compressed
+//! or not. Several requests are on their way at a time. Whatever goes wrong, the same batches are sent again
+//! with the same sequence numbers: the broker stores each once.
+//!
+//! Produce stays at version 11 and AddPartitionsToTxn at 3: later ones belong to producers of another
+//! kind (KIP-890).
+
+use super::connection::Connection;
+use super::fetch::Chunk;
+use super::network::{Network, Trouble, is_passing, text, trouble};
+use super::records::{Batch, next_sequence};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transaction::{Copied, CopyRange, Producer};
+use bytes::Bytes;
+use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{AddPartitionsToTxnRequest, ProduceRequest, ProducerId, TopicName, TransactionalId};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Requests on their way: as many as a broker remembers of each producer, to tell what it has stored.
+const IN_FLIGHT_MAX: usize = 5;
+/// The pause before batches are sent again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a broker may wait for its followers.
+const STORED_WITHIN_MS: i32 = 10_000;
+/// Time between two lines of progress.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// CORRUPT_MESSAGE is worth another try with Kafka's clients; here the checksum was just made.
+const NEVER_PASSES: &[i16] = &[2];
+
+impl Network {
+    /// Makes partitions part of a transaction.
+    pub async fn add_partitions(
+        &mut self,
+        id: &str,
+        producer: Producer,
+        partitions: &[(&str, i32)],
+        deadline: Instant,
+    ) -> Result<()> {
+        self.until(deadline, &format!("adding partitions to the transaction {id}"), async |network| {
+            let coordinator = network.coordinator(id, deadline).await?;
+            let mut topics: Vec<AddPartitionsToTxnTopic> = Vec::new();
+            for &(topic, partition) in partitions {
+                match topics.iter_mut().find(|known| &**known.name == topic) {
+                    Some(known) => known.partitions.push(partition),
+                    None => topics.push(
+                        AddPartitionsToTxnTopic::default()
+                            .with_name(TopicName(text(topic)))
+                            .with_partitions(vec![partition]),
+                    ),
+                }
+            }
+            let request = AddPartitionsToTxnRequest::default()
+                .with_v3_and_below_transactional_id(TransactionalId(text(id)))
+                .with_v3_and_below_producer_id(ProducerId(producer.id))
+                .with_v3_and_below_producer_epoch(producer.epoch)
+                .with_v3_and_below_topics(topics);
+            let answer = network.ask(&coordinator, request, 3..=3, deadline).await?.1;
+            let results = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| &topic.results_by_partition);
+            // OPERATION_NOT_ATTEMPTED says only that another partition was refused.
+            let mut codes: Vec<i16> = results.map(|result| result.partition_error_code).collect();
+            codes.sort_by_key(|&code| (code == 0, code == 55));
+            match codes.first() {
+                None => Err(Trouble::Passing("an empty answer".to_owned())),
+                Some(0) => Ok(()),
+                Some(&code) => Err(trouble(code, "AddPartitionsToTxn")),
+            }
+        })
+        .await
+    }
+
+    /// Copies; `within` is how long nothing may move on.
+    pub async fn copy(&mut self, range: &CopyRange<'_>, within: Duration) -> Result<Copied> {
+        let now = Instant::now();
+        let copied = Copied { records: 0, first: -1, last: -1, left_out: None };
+        let copier = Copier {
+            network: self,
+            range,
+            within,
+            connection: None,
+            window: VecDeque::new(),
+            sequence: 0,
+            is_known: false,
+            copied,
+            moved: now,
+            tell_at: now + TELL_EVERY,
+        };
+        copier.run().await
+    }
+}
+
+/// A batch that was not acknowledged yet.
+struct Sent {
+    bytes: Bytes,
+    records: i32,
+    /// The request that it went out with, on the current connection.
+    correlation: Option<i32>,
+}
+
+struct Copier<'a> {
+    network: &'a mut Network,
+    range: &'a CopyRange<'a>,
+    within: Duration,
+    connection: Option<Connection>,
+    window: VecDeque<Sent>,
+    sequence: i32,
+    /// The broker has stored a batch of this producer. Before, it would take any sequence number for the
+    /// first one, so the first batch travels alone.
+    is_known: bool,
+    copied: Copied,
+    /// When something was acknowledged last.
+    moved: Instant,
+    tell_at: Instant,
+}
+
+impl Copier<'_> {
+    async fn run(mut self) -> Result<Copied> {
+        let &CopyRange { topic, partition, first, last, from, .. } = self.range;
+        let (mut at, mut damaged) = (first, None);
+        'log: while at <= last {
+            let deadline = Instant::now() + self.within;
+            let batches = match self.network.chunk(topic, partition, at, deadline).await? {
+                Chunk::Batches(batches) => batches,
+                Chunk::OutOfRange => {
+                    let start = self.network.log_start(topic, partition, deadline).await?;
+                    if start <= at {
+                        let message = format!("{topic}/{partition} does not have offset {at}");
+                        self.leave_out(|| message);
+                        break;
+                    }
+                    self.leave_out(|| format!("the log begins at offset {start} now"));
+                    at = start;
+                    continue;
+                }
+            };
+            if batches.is_empty() {
+                self.leave_out(|| format!("the log ends at offset {at} now"));
+                break;
+            }
+            for batch in batches {
+                let header = batch.header;
+                if header.first > last {
+                    break 'log;
+                }
+                let ours = !header.control && header.producer_id == from.id && header.producer_epoch == from.epoch;
+                if ours && !batch.is_intact() && damaged != Some(header.first) {
+                    // Perhaps only on its way: it is read once more.
+                    damaged = Some(header.first);
+                    at = header.first;
+                    continue 'log;
+                }
+                if ours {
+                    self.take(&batch).await?;
+                }
+                at = header.last + 1;
+            }
+        }
+        while !self.window.is_empty() {
+            self.acknowledge().await?;
+        }
+        Ok(self.copied)
+    }
+
+    fn leave_out(&mut self, why: impl FnOnce() -> String) {
+        self.copied.left_out.get_or_insert_with(why);
+    }
+
+    /// Sends a batch; waits while too many are on their way.
+    async fn take(&mut self, batch: &Batch) -> Result<()> {
+        let first = batch.header.first;
+        if !batch.is_intact() {
+            self.leave_out(|| format!("the batch at offset {first} is damaged: its checksum is wrong"));
+            return Ok(());
+        }
+        if !batch.is_complete() {
+            self.leave_out(|| format!("the batch at offset {first} was compacted"));
+            return Ok(());
+        }
+        let bytes = batch.restamped(self.range.to, self.sequence);
+        self.window.push_back(Sent { bytes, records: batch.count, correlation: None });
+        self.sequence = next_sequence(self.sequence, batch.count);
+        if self.connection.is_some() && self.is_known {
+            // Trouble shows when its answer is waited for.
+            if self.send_waiting().await.is_err() {
+                self.connection = None;
+            }
+        }
+        while self.window.len() >= if self.is_known { IN_FLIGHT_MAX } else { 1 } {
+            self.acknowledge().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what has not been sent on this connection.
+    async fn send_waiting(&mut self) -> Result<(), Trouble> {
+        let &CopyRange { id, topic, partition, .. } = self.range;
+        let deadline = Instant::now() + self.within;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            empty => {
+                let leader = self.network.leader(topic, partition, deadline).await?;
+                self.window.iter_mut().for_each(|sent| sent.correlation = None);
+                empty.insert(self.network.open(&leader, deadline).await?)
+            }
+        };
+        for sent in self.window.iter_mut().filter(|sent| sent.correlation.is_none()) {
+            let data = PartitionProduceData::default().with_index(partition).with_records(Some(sent.bytes.clone()));
+            let data = TopicProduceData::default().with_name(TopicName(text(topic))).with_partition_data(vec![data]);
+            let request = ProduceRequest::default()
+                .with_transactional_id(Some(TransactionalId(text(id))))
+                .with_acks(-1)
+                .with_timeout_ms(STORED_WITHIN_MS)
+                .with_topic_data(vec![data]);
+            sent.correlation = Some(connection.start(&request, 9..=11, deadline).await?);
+        }
+        Ok(())
+    }
+
+    /// The offset at which the oldest batch on its way was stored.
+    async fn stored(&mut self) -> Result<i64, Trouble> {
+        self.send_waiting().await?;
+        let deadline = Instant::now() + self.within;
+        let correlation = self.window.front().and_then(|sent| sent.correlation);
+        let (Some(connection), Some(correlation)) = (&mut self.connection, correlation) else {
+            return Err(Trouble::Passing("nothing is on its way".to_owned()));
+        };
+        let answer = connection.finish::<ProduceRequest>(correlation, 9..=11, deadline).await?;
+        let found = answer.responses.into_iter().flat_map(|topic| topic.partition_responses).next();
+        let found = found.ok_or_else(|| Trouble::Passing("an empty answer".to_owned()))?;
+        match found.error_code {
+            0 => Ok(found.base_offset),
+            code if is_passing(code) && !NEVER_PASSES.contains(&code) => Err(trouble(code, "Produce")),
+            code => {
+                let why = found.error_message.map(|why| format!(" ({})", &*why)).unwrap_or_default();
+                Err(match trouble(code, "Produce") {
+                    Trouble::Final(error) => {
+                        Trouble::Final(Error::new(error.kind(), format!("{}{why}", error.message())))
+                    }
+                    trouble => trouble,
+                })
+            }
+        }
+    }
+
+    /// Waits until the oldest batch on its way is stored.
+    async fn acknowledge(&mut self) -> Result<()> {
+        let &CopyRange { topic, partition, id, .. } = self.range;
+        let place = format!("writing again to {topic}/{partition} as {id}");
+        loop {
+            let why = match self.stored().await {
+                Ok(offset) => {
+                    self.count(offset);
+                    return Ok(());
+                }
+                Err(Trouble::Passing(why)) => why,
+                Err(Trouble::Final(error)) => return Err(error.at(place)),
+                Err(Trouble::Refused(right)) => return Err(right.error(&self.network.principal()).at(place)),
+            };
+            // Answers that are still to come are of no use: all is sent again, in order.
+            self.connection = None;
+            self.network.forget_brokers();
+            if self.moved.elapsed() >= self.within {
+                let message = format!("{place}: nothing was stored for {} s: {why}", self.within.as_secs());
+                return Err(Error::new(ErrorKind::Sink, message));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn count(&mut self, offset: i64) {
+        let Some(sent) = self.window.pop_front() else { return };
+        let records = u64::try_from(sent.records).unwrap_or(0);
+        if self.copied.records == 0 {
+            self.copied.first = offset;
+        }
+        self.copied.records += records;
+        self.copied.last = offset + i64::from(sent.records) - 1;
+        self.is_known = true;
+        self.moved = Instant::now();
+        if self.moved >= self.tell_at {
+            self.tell_at = self.moved + TELL_EVERY;
+            let &CopyRange { topic, partition, id, .. } = self.range;
+            tracing::info!(target: "staunch::kafka", topic, partition, id, records = self.copied.records, "writing again");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Asks for a transaction's fate: the coordinator first; where it does not know any more, the logs.
+
+use super::brokers::{Brokers, Isolation, Marker};
+use super::committable::{KafkaCommittable, PartitionRange};
+use super::fate::{self, Fate};
+use crate::error::Result;
+use std::time::Duration;
+
+/// How long a transaction may stay undecided: a broker that was killed needs some seconds to know its
+/// last stable offset again, and a foreign transaction before ours may hold it back.
+const DECIDED_WITHIN: Duration = Duration::from_secs(20);
+/// The pause before the same question is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// After this time it is told what holds things up, and again after each further one.
+const TELL_AFTER: Duration = Duration::from_secs(3);
+
+/// What became of a transaction; waits for what time may decide.
+pub(super) fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> {
+    let started = brokers.now();
+    let mut tell_at = started + TELL_AFTER;
+    loop {
+        let described = brokers.describe(&ours.transactional_id)?;
+        let fate = fate::of_described(ours, described.as_ref());
+        let Fate::Unknown(why_not_described) = fate else { return Ok(fate) };
+        let (fate, may_change) = of_logs(brokers, ours)?;
+        let Fate::Unknown(why) = fate else { return Ok(fate) };
+        let why = format!("{why_not_described}; {why}");
+        let now = brokers.now();
+        if !may_change || now >= started + DECIDED_WITHIN {
+            return Ok(Fate::Unknown(why));
+        }
+        if now >= tell_at {
+            tracing::info!(target: "staunch::kafka", id = ours.transactional_id, why, "waiting for a transaction's fate");
+            tell_at = now + TELL_AFTER;
+        }
+        brokers.pause(PAUSE);
+    }
+}
+
+/// What the logs of all partitions say, and whether a later look may say more.
+fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate, bool)> {
+    let (mut fates, mut may_change) = (Vec::new(), false);
+    for range in &ours.partitions {
+        if brokers.topic_id(&range.topic)?.as_ref() != Some(&range.topic_id) {
+            fates.push(Fate::Unknown(format!("the topic {} was deleted since", range.topic)));
+            continue;
+        }
+        let peek = brokers.peek(&range.topic, range.partition, range.first, Isolation::Committed)?;
+        let fate = fate::of_peek(ours, range, &peek);
+        let Fate::Unknown(why) = fate else {
+            fates.push(fate);
+            continue;
+        };
+        let (fate, open) = of_marker(brokers, ours, range)?;
+        // Both reasons: which one matters depends on what was expected.
+        fates.push(match fate {
+            Fate::Unknown(why_no_marker) => Fate::Unknown(format!("{why}, and {why_no_marker}")),
+            fate => fate,
+        });
+        may_change |= open;
+    }
+    Ok((fate::agree(fates), may_change))
+}
+
+fn of_marker(brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<(Fate, bool)> {
+    let (topic, partition) = (&range.topic, range.partition);
+    let first = brokers.peek(topic, partition, range.first, Isolation::Uncommitted)?;
+    let log_start = brokers.log_start(topic, partition)?;
+    let compacted = if range.first < log_start { brokers.is_compacted(topic)? } else { None };
+    if !fate::marker_is_trusted(ours, range, &first, log_start, compacted) {
+        return Ok((Fate::Unknown("a marker behind it may be another transaction's".to_owned()), false));
+    }
+    let marker = brokers.find_marker(topic, partition, (range.last + 1).max(log_start), ours.producer_id)?;
+    // Nobody may write markers any more for an id that the coordinator has forgotten, but a broker that has
+    // just started may still have to.
+    Ok((fate::of_marker(ours, range, &marker), marker == Marker::NotYet))
+}

@@ -1,0 +1,262 @@
+//! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
+
+use super::brokers::{Brokers, Described, Isolation};
+use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare, id_number, is_replay};
+use super::producers::{Answer, LiveProducer};
+use super::settle::{Ended, Wish, check_permit, settle, settle_published};
+use crate::api::sink::Committable;
+use crate::control::permit::{CommitPermit, Published, Recovery};
+use crate::crash::crash_point;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Epoch;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What was prepared is named by bytes; the live producer is only the quick way to commit it. Whatever
+/// goes wrong on that way is settled by asking for the transaction's fate, as after a crash.
+#[derive(Debug)]
+pub struct Transactions<B, P> {
+    brokers: B,
+    cluster_id: String,
+    /// `<job>/<lineage>/`, which all ids begin with.
+    prefix: String,
+    timeout: Duration,
+    /// Not committed yet, by epoch, with the producers that wrote it.
+    prepared: BTreeMap<Epoch, Vec<P>>,
+}
+
+/// What a producer's transaction holds, once every record has arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Where the records are.
+    pub partitions: Vec<PartitionRange>,
+    /// Who wrote them.
+    pub writers: Vec<WriterShare>,
+}
+
+/// States in which a transactional id has nothing open.
+const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
+
+impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
+    /// `prefix` is `<job>/<lineage>/`; `timeout` is after which time the broker aborts a transaction.
+    pub fn new(brokers: B, cluster_id: String, prefix: String, timeout: Duration) -> Self {
+        Self { brokers, cluster_id, prefix, timeout, prepared: BTreeMap::new() }
+    }
+
+    /// The brokers, for questions of the connector's own.
+    pub fn brokers(&mut self) -> &mut B {
+        &mut self.brokers
+    }
+
+    /// What all ids begin with: `<job>/<lineage>/`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Commits what the restored manifest lists, oldest first, and aborts whatever else this lineage has
+    /// open. No id that a manifest lists is initialised here before it is settled. Returns the numbers
+    /// of the listed ids, which must not be used until a later manifest is durable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FateUnknown`], [`ErrorKind::DataLoss`], [`ErrorKind::Config`] for another cluster,
+    /// [`ErrorKind::Superseded`], and [`ErrorKind::Sink`] when brokers do not answer in time.
+    pub fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<BTreeSet<u64>> {
+        let started = self.brokers.now();
+        let (mut wish, mut listed, count) = (Wish::Commit, BTreeSet::new(), published.len());
+        for published in published {
+            let check = |committable: &KafkaCommittable| check_cluster(&self.cluster_id, committable);
+            let (settled, replayed) = settle_published(&mut self.brokers, published, recovery, wish, check)?;
+            if replayed {
+                wish = Wish::Abort;
+            }
+            let transactions = settled.iter().flat_map(Prepared::transactions);
+            listed.extend(transactions.map(|transaction| transaction.transactional_id.clone()));
+        }
+        crash_point("kafka-settled");
+        let aborted = self.abort_lingering(&listed)?;
+        let took_ms = u64::try_from((self.brokers.now() - started).as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(target: "staunch::kafka", settled = count, aborted, took_ms, "transactions of earlier attempts");
+        Ok(listed.iter().filter_map(|id| id_number(id, &self.prefix)).collect())
+    }
+
+    /// Aborts what this lineage has open and no manifest lists, and locks out its former users; the number
+    /// of open ones.
+    fn abort_lingering(&mut self, listed: &BTreeSet<String>) -> Result<usize> {
+        let timeout_ms = i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX);
+        let mut aborted = 0;
+        for (id, state) in self.brokers.list(&self.prefix)? {
+            let is_open = !ENDED.contains(&state.as_str());
+            // A replay's id is used by nobody between two recoveries.
+            if listed.contains(&id) || (is_replay(&id) && !is_open) {
+                continue;
+            }
+            tracing::debug!(target: "staunch::kafka", id, state, "left by an earlier attempt");
+            self.brokers.take_over(&id, timeout_ms)?;
+            aborted += usize::from(is_open);
+        }
+        Ok(aborted)
+    }
+
+    /// Prepares the transactions of an epoch's producers: `deliver` waits until every record given to a
+    /// producer has arrived. Returns the committable's bytes.
+    ///
+    /// # Errors
+    /// A delivery failed, the time left is too short, or the transaction is not this process's any more.
+    pub fn prepare(
+        &mut self,
+        epoch: Epoch,
+        producers: Vec<P>,
+        mut deliver: impl FnMut(&P) -> Result<Written>,
+    ) -> Result<Vec<u8>> {
+        let mut transactions = Vec::new();
+        for producer in &producers {
+            crash_point("kafka-before-flush");
+            let written = deliver(producer)?;
+            crash_point("kafka-flushed");
+            self.check_margin(epoch, &producers)?;
+            crash_point("kafka-before-describe");
+            transactions.push(self.describe(epoch, producer, written)?);
+            crash_point("kafka-described");
+        }
+        self.prepared.insert(epoch, producers);
+        Ok(Prepared::of(transactions).to_bytes())
+    }
+
+    /// A transaction that is prepared must not expire before it can be committed. Counts from the oldest:
+    /// one that was carried over a checkpoint that was late is committed with this one.
+    fn check_margin(&self, epoch: Epoch, producers: &[P]) -> Result<()> {
+        let open = self.prepared.values().flatten().chain(producers);
+        let age = open.map(LiveProducer::age).max().unwrap_or_default();
+        let left = self.timeout.saturating_sub(age);
+        if left >= margin(self.timeout) {
+            return Ok(());
+        }
+        let message = format!(
+            "a transaction that is to be committed with epoch {epoch} has {} s left before the broker aborts it: raise \
+             .transaction_timeout(..) above the checkpoint interval and the time a checkpoint takes",
+            left.as_secs()
+        );
+        Err(Error::new(ErrorKind::Timeout, message))
+    }
+
+    fn describe(&mut self, epoch: Epoch, producer: &P, written: Written) -> Result<KafkaCommittable> {
+        let described = self.brokers.describe(producer.id())?;
+        let Some(described) = described.filter(|described| described.state == "Ongoing") else {
+            let message = format!("the transaction {} is not open any more: the broker aborted it", producer.id());
+            return Err(Error::new(ErrorKind::Sink, message));
+        };
+        let Written { partitions, writers } = written;
+        let transaction = KafkaCommittable {
+            version: VERSION,
+            cluster_id: self.cluster_id.clone(),
+            epoch,
+            transactional_id: producer.id().to_owned(),
+            producer_id: described.producer.id,
+            producer_epoch: described.producer.epoch,
+            start_ms: described.start_ms,
+            timeout_ms: described.timeout_ms,
+            records: partitions.iter().map(|range| range.records).sum(),
+            partitions,
+            writers,
+        };
+        self.prove_ours(&transaction, &described)?;
+        Ok(transaction)
+    }
+
+    /// The description names an id, not a transaction: somebody may have taken the id over after our last
+    /// record. The batch at our first offset tells whose it is; without this check, records were lost. One
+    /// partition is enough, as all records of a transaction come from one session.
+    fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
+        let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
+        let range = transaction.partitions.first().ok_or_else(missing)?;
+        let peek = self.brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+        if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
+            return Ok(());
+        }
+        let message = format!(
+            "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
+             running twice?",
+            transaction.transactional_id, described.producer.id, described.producer.epoch
+        );
+        Err(Error::new(ErrorKind::Sink, message))
+    }
+
+    /// Commits; returns the producers that may be used again once a later manifest is durable.
+    ///
+    /// # Errors
+    /// Whatever recovery has to settle: the attempt restarts.
+    pub fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<Vec<P>> {
+        check_permit(committable.epoch, permit.epoch())?;
+        let listed = Prepared::from_bytes(&committable.bytes)?;
+        let mut live = self.prepared.remove(&committable.epoch).unwrap_or_default();
+        let mut again = Vec::new();
+        for transaction in listed.transactions() {
+            let at = live.iter().position(|producer| producer.id() == transaction.transactional_id);
+            match at.map(|at| live.swap_remove(at)) {
+                Some(producer) => again.extend(self.commit_live(producer, transaction)?),
+                None => self.must_commit(transaction)?,
+            }
+        }
+        Ok(again)
+    }
+
+    /// A producer whose commit had no clean first answer is retired: a delayed request of it could end a
+    /// later transaction.
+    fn commit_live(&mut self, producer: P, transaction: &KafkaCommittable) -> Result<Option<P>> {
+        crash_point("kafka-before-commit");
+        let answer = producer.commit();
+        crash_point("kafka-commit-answered");
+        match answer {
+            Answer::Clean => Ok(Some(producer)),
+            Answer::Unclean(why) => {
+                let id = producer.id();
+                tracing::info!(target: "staunch::kafka", id, why, "commit: no clean answer; asking for its fate");
+                drop(producer);
+                self.must_commit(transaction).map(|()| None)
+            }
+        }
+    }
+
+    fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
+        match settle(&mut self.brokers, transaction, Wish::Commit)? {
+            Ended::Committed => Ok(()),
+            Ended::Aborted => {
+                let message = format!(
+                    "the transaction {} of epoch {} was aborted before it could be committed; the next attempt writes \
+                     its records again from the log",
+                    transaction.transactional_id, transaction.epoch
+                );
+                Err(Error::new(ErrorKind::Sink, message))
+            }
+        }
+    }
+
+    /// Aborts what was prepared and no manifest lists; returns the producers, which may begin again.
+    ///
+    /// # Errors
+    /// The next attempt aborts it.
+    pub fn abort(&mut self, committable: &Committable) -> Result<Vec<P>> {
+        let live = self.prepared.remove(&committable.epoch).unwrap_or_default();
+        live.iter().try_for_each(LiveProducer::abort)?;
+        Ok(live)
+    }
+}
+
+/// How much of a transaction's time must be left when it is prepared.
+#[must_use]
+pub fn margin(timeout: Duration) -> Duration {
+    (timeout / 4).min(Duration::from_secs(30))
+}
+
+fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()> {
+    if committable.cluster_id == cluster_id {
+        return Ok(());
+    }
+    let message = format!(
+        "the checkpoint's transaction {} is in the Kafka cluster {}, but the sink's brokers are of the cluster \
+         {cluster_id}: connect to the former",
+        committable.transactional_id, committable.cluster_id
+    );
+    Err(Error::new(ErrorKind::Config, message))
+}

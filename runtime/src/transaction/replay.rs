@@ -1,0 +1,216 @@
+//! Writes an aborted transaction's records again, from the broker's log, under a new committable that is
+//! published before it is committed.
+//!
+//! ```text
+//! R1  take over the replay's id, add the partitions     aborts what an earlier try left
+//! R2  copy every batch of the aborted session, in order, count them
+//! R3  describe: open, and ours                          start time -> the new committable
+//! R4  publish the manifest with it in the place of the old one
+//! R5  settle it like any other: it is open, so it is committed
+//! ```
+//!
+//! It cannot duplicate: only what a published manifest lists is ever committed, a slot is won by one,
+//! and there is a new committable only if the old one was aborted, which is final. A crash before R4
+//! leaves an orphan that the next try aborts; after it, the new committable is open, and committed.
+
+use super::brokers::{Brokers, CopyRange, Isolation, Producer};
+use super::committable::{KafkaCommittable, PartitionRange, Prepared};
+use crate::control::permit::{Published, Recovery};
+use crate::crash::crash_point;
+use crate::error::{DataLoss, Error, ErrorKind, Result};
+
+/// Replaces the aborted ones among a committable's transactions. `None`: nothing of it is left, and
+/// that was accepted.
+pub(super) fn replay(
+    brokers: &mut impl Brokers,
+    published: Published,
+    transactions: &[KafkaCommittable],
+    aborted: &[usize],
+    recovery: &mut Recovery<'_>,
+) -> Result<Option<Published>> {
+    let mut new = transactions.to_vec();
+    let mut begun = Vec::new();
+    let mut losses = Losses::default();
+    for &at in aborted {
+        let old = &transactions[at];
+        tracing::warn!(
+            target: "staunch::kafka",
+            id = old.transactional_id, epoch = %old.epoch, records = old.records, places = old.places(),
+            "a transaction that the checkpoint lists was aborted; writing its records again from the log"
+        );
+        let missing = missing(brokers, old)?;
+        let kept = rewrite(brokers, old, &missing, &mut losses, &mut begun)?;
+        new[at].records = 0;
+        if let Some(kept) = kept {
+            new[at] = kept;
+        }
+    }
+    new.retain(|transaction| transaction.records > 0);
+    let settled = publish(published, new, losses.of(transactions, aborted), recovery);
+    // After another error it is not known which of the two is listed: the next attempt finds out.
+    let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);
+    if settled.as_ref().is_err_and(is_orphan) {
+        for (id, producer) in begun {
+            if let Err(error) = brokers.end(&id, producer, false) {
+                tracing::warn!(target: "staunch::kafka", id, %error, "a replay is left open until its timeout");
+            }
+        }
+    }
+    settled
+}
+
+fn publish(
+    published: Published,
+    new: Vec<KafkaCommittable>,
+    loss: Option<DataLoss>,
+    recovery: &mut Recovery<'_>,
+) -> Result<Option<Published>> {
+    crash_point("kafka-replay-prepared");
+    if new.is_empty() {
+        let nothing = || Error::new(ErrorKind::Internal, "a replay wrote nothing, and nothing is missing");
+        recovery.give_up(published, loss.ok_or_else(nothing)?)?;
+        return Ok(None);
+    }
+    if let Some(loss) = loss {
+        recovery.accept(loss)?;
+    }
+    let replaced = recovery.replace(published, Prepared::of(new).to_bytes())?;
+    crash_point("kafka-replay-published");
+    Ok(Some(replaced))
+}
+
+/// What is lost of a committable.
+#[derive(Default)]
+struct Losses {
+    records: u64,
+    reasons: Vec<String>,
+}
+
+impl Losses {
+    fn add(&mut self, range: &PartitionRange, records: u64, reason: &str) {
+        self.records += records;
+        self.reasons.push(format!("{}/{}: {reason}", range.topic, range.partition));
+    }
+
+    fn of(self, transactions: &[KafkaCommittable], aborted: &[usize]) -> Option<DataLoss> {
+        if self.records == 0 {
+            return None;
+        }
+        let mut sinks: Vec<String> = aborted.iter().map(|&at| transactions[at].sinks()).collect();
+        sinks.dedup();
+        let reason = format!(
+            "their transaction was aborted, and they cannot be written again from the log: {}",
+            self.reasons.join("; ")
+        );
+        let epoch = transactions.first()?.epoch;
+        Some(DataLoss { sink: sinks.join(", "), epoch, records: self.records, reason })
+    }
+}
+
+/// Why a range cannot be read any more, by partition; found before anything is written.
+fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Vec<Option<String>>> {
+    old.partitions.iter().map(|range| why_missing(brokers, old, range)).collect()
+}
+
+fn why_missing(brokers: &mut impl Brokers, old: &KafkaCommittable, range: &PartitionRange) -> Result<Option<String>> {
+    match brokers.topic_id(&range.topic)? {
+        None => return Ok(Some("the topic was deleted".to_owned())),
+        Some(id) if id != range.topic_id => {
+            return Ok(Some("the topic was deleted and created again".to_owned()));
+        }
+        Some(_) => {}
+    }
+    let log_start = brokers.log_start(&range.topic, range.partition)?;
+    if log_start > range.last {
+        return Ok(Some(format!("the log begins at offset {log_start} now, they end at {}", range.last)));
+    }
+    if log_start > range.first {
+        // Some may be left; copying tells.
+        return Ok(None);
+    }
+    let peek = brokers.peek(&range.topic, range.partition, range.last, Isolation::Uncommitted)?;
+    let is_there = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
+    Ok((!is_there).then(|| format!("the record at offset {} is gone; was the topic compacted?", range.last)))
+}
+
+/// R1 to R3. `None` if there is nothing to write.
+fn rewrite(
+    brokers: &mut impl Brokers,
+    old: &KafkaCommittable,
+    missing: &[Option<String>],
+    losses: &mut Losses,
+    begun: &mut Vec<(String, Producer)>,
+) -> Result<Option<KafkaCommittable>> {
+    let mut there = Vec::new();
+    for (range, why) in old.partitions.iter().zip(missing) {
+        match why {
+            Some(why) => losses.add(range, range.records, why),
+            None => there.push(range),
+        }
+    }
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let id = old.replay_id();
+    crash_point("kafka-before-replay");
+    let producer = brokers.take_over(&id, old.timeout_ms)?;
+    let named: Vec<(&str, i32)> = there.iter().map(|range| (range.topic.as_str(), range.partition)).collect();
+    brokers.add_partitions(&id, producer, &named)?;
+    begun.push((id.clone(), producer));
+    crash_point("kafka-replay-begun");
+    let mut partitions = Vec::new();
+    for range in there {
+        partitions.extend(copy(brokers, old, range, &id, producer, losses)?);
+    }
+    crash_point("kafka-replay-copied");
+    // The description names an id, not a transaction: it must speak of the session that has just written.
+    let described = brokers.describe(&id)?;
+    let ours = described.filter(|described| described.producer == producer && described.state == "Ongoing");
+    let Some(ours) = ours else {
+        let message = format!(
+            "{id} was taken over, or its time ran out, while the records of {} were written again: is the job running twice?",
+            old.transactional_id
+        );
+        return Err(Error::new(ErrorKind::Sink, message));
+    };
+    Ok(Some(KafkaCommittable {
+        version: old.version,
+        cluster_id: old.cluster_id.clone(),
+        epoch: old.epoch,
+        transactional_id: id,
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        start_ms: ours.start_ms,
+        timeout_ms: ours.timeout_ms,
+        records: partitions.iter().map(|range: &PartitionRange| range.records).sum(),
+        partitions,
+        writers: old.writers.clone(),
+    }))
+}
+
+fn copy(
+    brokers: &mut impl Brokers,
+    old: &KafkaCommittable,
+    range: &PartitionRange,
+    id: &str,
+    to: Producer,
+    losses: &mut Losses,
+) -> Result<Option<PartitionRange>> {
+    let &PartitionRange { ref topic, partition, first, last, .. } = range;
+    let copied = brokers.copy(&CopyRange { id, from: old.producer(), to, topic, partition, first, last })?;
+    if copied.records > range.records {
+        let message = format!(
+            "{topic}/{partition} has {} records of the transaction {} where the checkpoint lists {}; please report this",
+            copied.records, old.transactional_id, range.records
+        );
+        return Err(Error::new(ErrorKind::Internal, message));
+    }
+    if copied.records < range.records {
+        let reason = copied.left_out.unwrap_or_else(|| {
+            format!("only {} of {} records are there; was the topic compacted?", copied.records, range.records)
+        });
+        losses.add(range, range.records - copied.records, &reason);
+    }
+    let new = PartitionRange { first: copied.first, last: copied.last, records: copied.records, ..range.clone() };
+    Ok((copied.records > 0).then_some(new))
+}

@@ -1,0 +1,133 @@
+//! Makes sure that what a manifest lists is committed, whoever prepared it.
+
+use super::ask::ask;
+use super::brokers::Brokers;
+use super::committable::{KafkaCommittable, Prepared};
+use super::fate::Fate;
+use super::replay;
+use crate::control::permit::{Published, Recovery};
+use crate::crash::crash_point;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Epoch;
+use std::time::Duration;
+
+/// How long it may take until an open transaction has ended.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
+/// The pause before the same is asked for again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a committable is replayed in one recovery: each replay is open when it is published.
+const REPLAYS_MAX: u32 = 5;
+
+/// How a transaction that a durable manifest lists ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Committed,
+    Aborted,
+}
+
+/// How an open transaction is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Commit,
+    /// An older epoch has been written again behind it: for the order of records it has to be, too.
+    Abort,
+}
+
+/// Ends a listed transaction if it is open, and tells how it ended.
+pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: Wish) -> Result<Ended> {
+    let deadline = brokers.now() + ENDED_WITHIN;
+    loop {
+        crash_point("kafka-before-fate");
+        let fate = ask(brokers, ours)?;
+        crash_point("kafka-fate-known");
+        match fate {
+            Fate::Committed => return Ok(Ended::Committed),
+            Fate::Aborted => return Ok(Ended::Aborted),
+            Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
+            Fate::Open => {}
+        }
+        // The answer is the same for "committed before" and "lost": only the fate decides.
+        crash_point("kafka-before-end");
+        let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
+        crash_point("kafka-ended");
+        if brokers.now() >= deadline {
+            let message = format!("the transaction {} stays open, EndTxn says error {code}", ours.transactional_id);
+            return Err(Error::new(ErrorKind::Sink, message));
+        }
+        if code != 0 {
+            brokers.pause(PAUSE);
+        }
+    }
+}
+
+/// Settles one committable of the restored manifest. What was aborted is written again from the
+/// broker's log and published in its place first. Returns the committable in its last form, `None` if
+/// nothing is left of it, and whether something was written again.
+pub(super) fn settle_published(
+    brokers: &mut impl Brokers,
+    mut published: Published,
+    recovery: &mut Recovery<'_>,
+    mut wish: Wish,
+    check: impl Fn(&KafkaCommittable) -> Result<()>,
+) -> Result<(Option<Prepared>, bool)> {
+    let mut replays = 0;
+    loop {
+        let prepared = listed(&published)?;
+        prepared.transactions().iter().try_for_each(&check)?;
+        let mut aborted = Vec::new();
+        for (at, transaction) in prepared.transactions().iter().enumerate() {
+            match settle(brokers, transaction, wish)? {
+                Ended::Committed => {}
+                Ended::Aborted => aborted.push(at),
+            }
+        }
+        if aborted.is_empty() {
+            if replays > 0 {
+                crash_point("kafka-replay-committed");
+            }
+            return Ok((Some(prepared), replays > 0));
+        }
+        if replays == REPLAYS_MAX {
+            let message = format!(
+                "the output of epoch {} was written again {replays} times and aborted each time: is another process \
+                 running this job, or is .transaction_timeout(..) shorter than the time that takes?",
+                published.committable().epoch
+            );
+            return Err(Error::new(ErrorKind::Sink, message));
+        }
+        replays += 1;
+        // Its replay lies behind everything and may simply be committed.
+        wish = Wish::Commit;
+        match replay::replay(brokers, published, prepared.transactions(), &aborted, recovery)? {
+            Some(replaced) => published = replaced,
+            None => return Ok((None, true)),
+        }
+    }
+}
+
+/// What a durable manifest lists.
+pub(super) fn listed(published: &Published) -> Result<Prepared> {
+    check_permit(published.committable().epoch, published.permit().epoch())?;
+    Prepared::from_bytes(&published.committable().bytes)
+}
+
+/// Only what a durable manifest lists may be committed.
+pub(super) fn check_permit(epoch: Epoch, permit: Epoch) -> Result<()> {
+    if epoch <= permit {
+        return Ok(());
+    }
+    let message = format!("epoch {epoch} was to be committed when only {permit} is durable");
+    Err(Error::new(ErrorKind::Internal, message))
+}
+
+fn fate_unknown(ours: &KafkaCommittable, why: &str) -> Error {
+    let message = format!(
+        "it cannot be told whether the Kafka transaction {} of epoch {} ({} records) was committed: {why}. Look whether \
+         its records are visible to readers with read_committed: {}",
+        ours.transactional_id,
+        ours.epoch,
+        ours.records,
+        ours.places()
+    );
+    Error::new(ErrorKind::FateUnknown, message)
+}

@@ -1,0 +1,53 @@
+//! The protocol over a small cluster in memory, which knows what transactions are.
+
+mod fake;
+mod live;
+mod recover;
+
+use super::*;
+use crate::api::sink::Committable;
+use crate::error::{ErrorKind, Result};
+use crate::id::Epoch;
+use fake::{Cluster, LINEAGE, Live};
+
+/// Some transaction.
+pub(super) fn transaction(id: &str) -> KafkaCommittable {
+    KafkaCommittable {
+        version: 1,
+        cluster_id: "c".into(),
+        epoch: Epoch(1),
+        transactional_id: id.into(),
+        producer_id: 1,
+        producer_epoch: 0,
+        start_ms: 5,
+        timeout_ms: 60_000,
+        records: 1,
+        partitions: vec![],
+        writers: vec![WriterShare { sink: "out".into(), worker: 0, records: 1 }],
+    }
+}
+
+/// An attempt that has recovered from nothing.
+fn transactions(cluster: &Cluster) -> Transactions<Cluster, Live> {
+    Transactions::new(cluster.clone(), "c".into(), LINEAGE.into(), std::time::Duration::from_secs(60))
+}
+
+/// Writes and prepares an epoch as a live process does; values over two partitions.
+fn prepare(
+    attempt: &mut Transactions<Cluster, Live>,
+    cluster: &Cluster,
+    number: u64,
+    epoch: u64,
+    values: &[u64],
+) -> (Committable, Live) {
+    let live = cluster.producer(&format!("{LINEAGE}{number}"));
+    live.initialise().unwrap();
+    live.begin().unwrap();
+    values.iter().for_each(|value| live.write((*value % 2) as i32, *value));
+    (prepared(attempt, epoch, &live).unwrap(), live)
+}
+
+fn prepared(attempt: &mut Transactions<Cluster, Live>, epoch: u64, live: &Live) -> Result<Committable> {
+    let bytes = attempt.prepare(Epoch(epoch), vec![live.clone()], |live| Ok(live.written()))?;
+    Ok(Committable { participant: "kafka".into(), epoch: Epoch(epoch), bytes })
+}

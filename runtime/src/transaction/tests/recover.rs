@@ -1,0 +1,223 @@
+//! What another process does with what a manifest lists.
+
+use super::*;
+use crate::testing::permit::recovery;
+
+/// Recovers from a manifest that lists these; returns what it lists afterwards.
+fn recover<'a>(
+    cluster: &Cluster,
+    committables: impl IntoIterator<Item = &'a Committable>,
+    accept_data_loss: bool,
+) -> Result<Vec<Committable>> {
+    let committables: Vec<Committable> = committables.into_iter().cloned().collect();
+    let epoch = committables.last().map_or(Epoch(0), |last| last.epoch);
+    let mut recovery = recovery(epoch, &committables, accept_data_loss);
+    let published = recovery.published("kafka");
+    transactions(cluster).recover(published, &mut recovery)?;
+    Ok(recovery.listed().to_vec())
+}
+
+fn written(cluster: &Cluster, number: u64, epoch: u64, values: &[u64]) -> Committable {
+    prepare(&mut transactions(cluster), cluster, number, epoch, values).0
+}
+
+fn ids(listed: &[Committable]) -> Vec<String> {
+    listed.iter().map(|one| KafkaCommittable::from_bytes(&one.bytes).unwrap().transactional_id).collect()
+}
+
+const NOTHING: [Vec<u64>; 2] = [vec![], vec![]];
+
+#[test]
+fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
+    let cluster = Cluster::new();
+    let listed = written(&cluster, 0, 1, &[1, 2]);
+    written(&cluster, 1, 2, &[3, 4]);
+    let foreign = cluster.producer("job/other/0");
+    foreign.initialise().unwrap();
+    foreign.write(0, 9);
+    assert_eq!(recover(&cluster, [&listed], false).unwrap(), std::slice::from_ref(&listed));
+    assert_eq!(cluster.state("job/lineage/1"), "Empty");
+    assert_eq!(cluster.state("job/other/0"), "Ongoing");
+    // Again, and again nothing changes.
+    recover(&cluster, [&listed], false).unwrap();
+    assert_eq!(cluster.asked("end"), 1);
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+}
+
+#[test]
+fn an_aborted_transaction_is_written_again_and_published_first() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2, 3]);
+    cluster.expire("job/lineage/0");
+    let listed = recover(&cluster, [&old], false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/0~r1"]);
+    assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
+    // The new one is like any other: committed is committed.
+    assert_eq!(recover(&cluster, &listed, false).unwrap(), listed);
+    assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
+}
+
+#[test]
+fn a_replay_that_was_aborted_is_replayed() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2]);
+    cluster.expire("job/lineage/0");
+    // Dies after its replay was published: the commit does not happen, and in the end it expires, too.
+    let mut recovery = recovery(Epoch(1), &[old], false);
+    let published = recovery.published("kafka").remove(0);
+    let listed = [KafkaCommittable::from_bytes(&published.committable().bytes).unwrap()];
+    let replaced = replay::replay(&mut cluster.clone(), published, &listed, &[0], &mut recovery);
+    assert!(replaced.unwrap().is_some());
+    cluster.expire("job/lineage/0~r1");
+    assert_eq!(cluster.committed(), NOTHING);
+    let listed = recover(&cluster, recovery.listed(), false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/0~r2"]);
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+}
+
+#[test]
+fn an_orphan_of_an_earlier_replay_is_aborted_by_the_next() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1]);
+    cluster.expire("job/lineage/0");
+    let orphan = cluster.producer("job/lineage/0~r1");
+    orphan.initialise().unwrap();
+    orphan.write(1, 1);
+    recover(&cluster, [&old], false).unwrap();
+    assert_eq!(cluster.committed()[1], [1]);
+}
+
+#[test]
+fn younger_epochs_are_written_again_behind_a_replayed_one() {
+    let cluster = Cluster::new();
+    let first = written(&cluster, 0, 1, &[1, 3]);
+    let second = written(&cluster, 1, 2, &[5, 7]);
+    cluster.expire("job/lineage/0");
+    let listed = recover(&cluster, [&first, &second], false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/0~r1", "job/lineage/1~r1"]);
+    assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
+}
+
+#[test]
+fn a_replay_whose_id_is_taken_over_is_not_published() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2]);
+    cluster.expire("job/lineage/0");
+    cluster.0.borrow_mut().rob_after_copies = Some(2);
+    let error = recover(&cluster, [&old], false).unwrap_err();
+    assert!(error.message().contains("is the job running twice?"), "{error}");
+    assert_eq!(cluster.committed(), NOTHING);
+    recover(&cluster, [&old], false).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+}
+
+#[test]
+fn what_the_log_has_not_any_more_is_a_loss_with_its_size_and_nothing_is_written() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 4, &[1, 2, 3]);
+    cluster.expire("job/lineage/0");
+    cluster.0.borrow_mut().partitions[1].start = 3;
+    let error = recover(&cluster, [&old], false).unwrap_err();
+    let loss = error.data_loss().expect("the loss is known");
+    assert_eq!((error.kind(), loss.sink.as_str(), loss.epoch, loss.records), (ErrorKind::DataLoss, "out", Epoch(4), 2));
+    assert!(loss.reason.contains("the log begins at offset 3"), "{loss}");
+    assert_eq!((cluster.state("job/lineage/0~r1"), cluster.committed()), ("CompleteAbort", NOTHING.to_vec()));
+    // Accepted: the rest comes.
+    let listed = recover(&cluster, [&old], true).unwrap();
+    assert_eq!((ids(&listed).len(), cluster.committed()), (1, vec![vec![2], vec![]]));
+}
+
+#[test]
+fn a_hole_in_the_middle_is_found_by_counting() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 3, 5]);
+    cluster.expire("job/lineage/0");
+    cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
+    let error = recover(&cluster, [&old], false).unwrap_err();
+    assert_eq!(error.data_loss().map(|loss| loss.records), Some(1));
+    assert_eq!(cluster.committed(), NOTHING);
+}
+
+#[test]
+fn a_topic_that_was_created_anew_gets_nothing_written() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2]);
+    cluster.expire("job/lineage/0");
+    cluster.0.borrow_mut().topic_id = Some("id-2".into());
+    let error = recover(&cluster, [&old], false).unwrap_err();
+    assert!(error.data_loss().expect("the loss is known").reason.contains("created again"), "{error}");
+    assert_eq!(cluster.asked("copy"), 0);
+    // Accepted: the manifest lists nothing any more.
+    assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
+}
+
+#[test]
+fn a_forgotten_id_is_decided_by_the_log() {
+    for committed in [true, false] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2]);
+        if committed {
+            recover(&cluster, [&old], false).unwrap();
+        } else {
+            cluster.expire("job/lineage/0");
+        }
+        cluster.forget("job/lineage/0");
+        recover(&cluster, [&old], false).unwrap();
+        assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+        assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
+    }
+}
+
+#[test]
+fn behind_a_foreign_open_transaction_only_the_marker_knows() {
+    let cluster = Cluster::new();
+    let foreign = cluster.producer("foreign");
+    foreign.initialise().unwrap();
+    foreign.write(0, 90);
+    foreign.write(1, 91);
+    let old = written(&cluster, 0, 1, &[1, 2]);
+    recover(&cluster, [&old], false).unwrap();
+    cluster.producer("job/lineage/0").initialise().unwrap();
+    recover(&cluster, [&old], false).unwrap();
+    assert_eq!((cluster.asked("copy"), cluster.committed()), (0, NOTHING.to_vec()));
+    foreign.commit();
+    assert_eq!(cluster.committed(), [vec![90, 2], vec![91, 1]]);
+}
+
+#[test]
+fn what_cannot_be_known_is_an_error_of_its_own() {
+    // The log is gone and the id forgotten; whether the topic is compacted may not be known.
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[2]);
+    cluster.expire("job/lineage/0");
+    cluster.forget("job/lineage/0");
+    cluster.0.borrow_mut().partitions[0].start = 1;
+    cluster.0.borrow_mut().compacted = None;
+    let error = recover(&cluster, [&old], true).unwrap_err();
+    assert_eq!((error.kind(), cluster.asked("copy")), (ErrorKind::FateUnknown, 0), "{error}");
+    // Known not to be compacted, its marker is there and tells.
+    cluster.0.borrow_mut().compacted = Some(false);
+    assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::DataLoss);
+}
+
+#[test]
+fn the_next_transaction_of_the_same_session_is_left_alone() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let (first, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
+    attempt.commit(&first, &crate::testing::permit::permit(Epoch(1))).unwrap();
+    live.begin().unwrap();
+    live.write(1, 3);
+    recover(&cluster, [&first], false).unwrap();
+    assert_eq!((cluster.asked("end"), cluster.committed()), (0, vec![vec![], vec![1]]));
+}
+
+#[test]
+fn another_cluster_is_refused() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1]);
+    let mut elsewhere = KafkaCommittable::from_bytes(&old.bytes).unwrap();
+    elsewhere.cluster_id = "other".into();
+    let old = Committable { bytes: serde_json::to_vec(&elsewhere).unwrap(), ..old };
+    assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::Config);
+}
