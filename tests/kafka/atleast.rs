@@ -1,8 +1,8 @@
 //! Writing at least once: visible at once, complete when a checkpoint is.
 
 use crate::support::{Job, eventually, kafka, numbers, sink};
-use staunch::Epoch;
 use staunch::api::sink::Sink;
+use staunch::{Epoch, ErrorKind};
 
 #[test]
 fn records_are_visible_at_once_and_all_of_them_when_prepared() {
@@ -19,4 +19,17 @@ fn records_are_visible_at_once_and_all_of_them_when_prepared() {
         assert_eq!(client.committed_values(&topic), numbers(0..epoch * 100 + 100));
     }
     assert!(client.open_transactions("tests/").iter().all(|id| !id.contains(&lineage)));
+}
+
+#[test]
+fn a_record_that_the_broker_refuses_fails_the_checkpoint() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("refused-at-least", 1), client.name("lineage"));
+    let large =
+        sink(&client, &topic).at_least_once().set("message.max.bytes", "3000000").set("compression.type", "none");
+    let mut job = Job::start(&[large], &lineage);
+    job.write(0, vec!["x".repeat(1_200_000)]);
+    let error = job.try_prepare().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Sink);
+    assert!(error.message().contains(&topic), "{error}");
 }

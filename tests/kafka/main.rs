@@ -1,12 +1,16 @@
 //! The Kafka connector on a real broker: see `staunch_tests::kafka` for what it needs.
 
 mod atleast;
+mod checks;
 mod conformance;
 mod dead;
 mod fate;
 mod kills;
+mod lost;
+mod messages;
 mod peer;
 mod security;
 mod sink;
 mod source;
 mod support;
+mod tools;

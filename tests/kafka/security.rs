@@ -2,7 +2,8 @@
 
 use crate::support::{Job, numbers};
 use staunch::connectors::format::Text;
-use staunch::connectors::kafka::KafkaSink;
+use staunch::connectors::kafka::wire::Cluster;
+use staunch::connectors::kafka::{KafkaSink, Security};
 use staunch::{Epoch, Error, ErrorKind};
 use staunch_tests::kafka::{Client, PASSWORD, SecureBroker, USER, secure};
 use std::collections::BTreeMap;
@@ -150,4 +151,17 @@ fn a_listener_of_another_protocol_is_recognised() {
     let admin = secure.broker().client();
     says(&refused(&admin, &secure.ssl(), &Options::new()), &["TLS", "security.protocol"]);
     says(&refused(&admin, secure.broker().address(), &login("SASL_PLAINTEXT", "PLAIN")), &["security.protocol"]);
+}
+
+#[test]
+fn a_session_that_the_broker_ends_is_opened_anew() {
+    let Some(secure) = secure() else { return };
+    let options = trusting(login("SASL_SSL", "SCRAM-SHA-512"), secure.file("ca.pem"));
+    let options = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut cluster = Cluster::new(&secure.sasl_ssl(), Security::from_options(&options).unwrap()).unwrap();
+    let within = Duration::from_secs(30);
+    let id = cluster.cluster_id(within).unwrap();
+    // The fixture's brokers want to be told again after two seconds.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(cluster.cluster_id(within).unwrap(), id);
 }

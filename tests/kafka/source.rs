@@ -1,11 +1,11 @@
 //! Reading: where it starts and ends, what it shows, and that positions restore it.
 
-use crate::support::{Reading, eventually, kafka, numbers, read, read_as};
+use crate::support::{Reading, kafka, numbers, read, read_as};
 use staunch::api::source::{Polled, Source, SourceReader, Wants};
 use staunch::connectors::format::{Json, OnBadRecord, Text, Try};
 use staunch::connectors::kafka::{KafkaSource, StartAt};
 use staunch::{ErrorKind, Timestamp};
-use staunch_tests::kafka::{Client, Record};
+use staunch_tests::kafka::{Client, LIMITED_USER, PASSWORD, Record};
 use std::time::{Duration, Instant};
 
 fn source(client: &Client, topic: &str) -> KafkaSource<Text> {
@@ -64,6 +64,7 @@ fn starts_where_it_is_told_to() {
     assert_eq!(values(StartAt::Timestamp(1_090)), numbers(90..100));
     assert_eq!(values(StartAt::Timestamp(9_000)).len(), 0);
     assert_eq!(values(StartAt::Explicit([(0, 95)].into())), numbers(95..100));
+    assert_eq!(values(StartAt::Group(client.name("unknown"))).len(), 100);
     client.delete_records(&topic, 0, 40);
     assert_eq!(values(StartAt::Earliest), numbers(40..100));
 }
@@ -92,30 +93,6 @@ fn positions_restore_it() {
     assert_eq!(all, expected);
     let mut third = read(&source, Some(&second.reader.positions())).unwrap();
     assert_eq!(third.poll().unwrap(), Polled::End);
-}
-
-#[test]
-fn a_position_that_retention_removed_is_an_error() {
-    let client = kafka!();
-    let topic = client.topic("removed", 1);
-    client.produce(&topic, 0, numbers(0..50));
-    let start = StartAt::Explicit([(0, 10)].into());
-    let mut reading = read(&source(&client, &topic).start(start.clone()), None).unwrap();
-    let positions = reading.reader.positions();
-    reading.until_count(1).unwrap();
-    drop(reading);
-    client.delete_records(&topic, 0, 30);
-    let error = read(&source(&client, &topic), Some(&positions)).err().unwrap();
-    assert!(error.message().contains("oldest record left is 30"), "{error}");
-    let mut reading = read(&source(&client, &topic).start(start), None).unwrap();
-    let started = Instant::now();
-    let error = loop {
-        assert!(started.elapsed() < Duration::from_secs(30));
-        if let Err(error) = reading.poll() {
-            break error;
-        }
-    };
-    assert!(error.message().contains("not in the log any more"), "{error}");
 }
 
 fn values_after<F>(mut reading: Reading<Text>, meanwhile: F) -> Vec<String>
@@ -240,12 +217,117 @@ fn what_cannot_work_is_said_when_the_reader_opens() {
 }
 
 #[test]
-fn a_topic_that_was_created_again_with_fewer_partitions_is_refused() {
+fn several_topics_are_one_stream() {
     let client = kafka!();
-    let topic = client.topic("again", 2);
-    let positions = read(&source(&client, &topic), None).unwrap().reader.positions();
-    client.delete(&topic);
-    eventually("deleted", || std::panic::catch_unwind(|| client.create(&topic, 1)).ok());
-    let error = read(&source(&client, &topic), Some(&positions)).err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+    let topics = [client.topic("several-a", 2), client.topic("several-b", 3), client.topic("several-c", 1)];
+    for (number, topic) in topics.iter().enumerate() {
+        client.produce(topic, 0, numbers(number as u32 * 1_000..number as u32 * 1_000 + 700));
+    }
+    let source = || KafkaSource::<Text>::topics(client.brokers(), &topics).bounded();
+    assert_eq!(source().describe(), format!("kafka topics {}, {}, {}", topics[0], topics[1], topics[2]));
+    let mut reading = read_as(&source(), None, Wants { origin: true, metadata: false }, 0, 1).unwrap();
+    assert_eq!(reading.reader.positions().len(), 6);
+    reading.until_count(800).unwrap();
+    let (positions, seen) = (reading.reader.positions(), reading.values());
+    for (split, batch) in &reading.batches {
+        let topic = positions[*split].split.rsplit_once('/').unwrap().0.to_owned();
+        let number = topics.iter().position(|known| *known == topic).unwrap();
+        assert!(batch.records().iter().all(|record| record.parse::<usize>().unwrap() / 1_000 == number));
+        assert!(format!("{batch:?}").contains(&format!("source: {topic:?}")), "the origin names the topic");
+    }
+    let mut rest = read(&source(), Some(&positions)).unwrap();
+    rest.until_end().unwrap();
+    let mut all = [seen, rest.values()].concat();
+    all.sort();
+    assert_eq!(all, [numbers(0..700), numbers(1_000..1_700), numbers(2_000..2_700)].concat());
+    let fewer = KafkaSource::<Text>::topics(client.brokers(), &topics[..2]).bounded();
+    let error = read(&fewer, Some(&positions)).err().unwrap();
+    assert!(error.kind() == ErrorKind::Checkpoint && error.message().contains("another id"), "{error}");
+    let twice = KafkaSource::<Text>::topics(client.brokers(), [&topics[0], &topics[0]]);
+    assert_eq!(read(&twice, None).err().unwrap().kind(), ErrorKind::Config);
+}
+
+#[test]
+fn offsets_are_committed_to_a_group_and_another_source_starts_there() {
+    let client = kafka!();
+    let (topic, group) = (client.topic("group", 2), client.name("group"));
+    client.produce(&topic, 0, numbers(0..10));
+    client.produce(&topic, 1, numbers(10..20));
+    let mut reading = read(&source(&client, &topic).commit_offsets_to_group(&group), None).unwrap();
+    assert_eq!(client.group_offsets(&group, &topic, 2), [None, None]);
+    reading.until_count(20).unwrap();
+    let mut positions = reading.reader.positions();
+    positions.retain(|position| position.split.ends_with("/0"));
+    client.produce(&topic, 0, numbers(20..25));
+    reading.until_count(25).unwrap();
+    assert_eq!(client.group_offsets(&group, &topic, 2), [None, None], "only what a checkpoint has");
+    reading.reader.committed(&positions);
+    // As when a job is suspended: the last checkpoint's offsets are on their way.
+    drop(reading);
+    assert_eq!(client.group_offsets(&group, &topic, 2), [Some(10), None]);
+    let mut next = read(&source(&client, &topic).start(StartAt::Group(group)).bounded(), None).unwrap();
+    next.until_end().unwrap();
+    let mut values = next.values();
+    values.sort();
+    assert_eq!(values, numbers(10..25), "a partition that was not committed is read from its beginning");
+}
+
+#[test]
+fn uncommitted_records_are_read_where_that_is_said() {
+    let client = kafka!();
+    let topic = client.topic("uncommitted", 1);
+    let open = client.transaction();
+    open.produce(&topic, 0, ["open"]);
+    let aborted = client.transaction();
+    aborted.produce(&topic, 0, ["aborted"]);
+    aborted.abort();
+    let mut reading = read(&source(&client, &topic).read_uncommitted().bounded(), None).unwrap();
+    reading.until_end().unwrap();
+    assert_eq!(reading.values(), ["open", "aborted"]);
+    open.abort();
+}
+
+#[test]
+fn a_dead_broker_is_waited_for_and_holds_up_no_shutdown() {
+    let Some(broker) = staunch_tests::kafka::own() else { return };
+    let client = broker.client();
+    let topic = client.topic("dead", 1);
+    client.produce(&topic, 0, numbers(0..10));
+    let open = || {
+        let source = source(&client, &topic).discover_every(Duration::from_millis(100));
+        read(&source.commit_offsets_to_group("dead"), None).unwrap()
+    };
+    let (mut reading, mut dropped) = (open(), open());
+    for reading in [&mut reading, &mut dropped] {
+        reading.until_count(10).unwrap();
+    }
+    broker.kill();
+    let positions = dropped.reader.positions();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        for reading in [&mut reading, &mut dropped] {
+            assert!(matches!(reading.poll().unwrap(), Polled::Pending { .. }));
+        }
+        dropped.reader.committed(&positions);
+    }
+    let dropping = Instant::now();
+    drop(dropped);
+    assert!(dropping.elapsed() < Duration::from_secs(5), "closing took {:?}", dropping.elapsed());
+    broker.restart();
+    client.produce(&topic, 0, numbers(10..20));
+    reading.until_count(20).unwrap();
+    assert_eq!(reading.values(), numbers(0..20));
+}
+
+#[test]
+fn who_may_not_read_a_topic_is_told_which_right_is_missing() {
+    let Some(secure) = staunch_tests::kafka::secure() else { return };
+    let topic = secure.broker().client().topic("guarded", 1);
+    let limited = KafkaSource::<Text>::topic(secure.sasl_plaintext(), &topic)
+        .set("security.protocol", "SASL_PLAINTEXT")
+        .set("sasl.mechanism", "PLAIN")
+        .set("sasl.username", LIMITED_USER)
+        .set("sasl.password", PASSWORD);
+    let error = read(&limited, None).err().unwrap();
+    assert!(error.message().contains(&topic) && error.message().contains("Describe and Read"), "{error}");
 }

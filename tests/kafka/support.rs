@@ -114,9 +114,9 @@ impl Reading<Text> {
 }
 
 /// One attempt of a job that has Kafka sinks, all of one participant, with one worker each.
-pub struct Job {
+pub struct Job<F: Format = Text> {
     pub participant: KafkaParticipant,
-    pub writers: Vec<KafkaWriter<Text>>,
+    pub writers: Vec<KafkaWriter<F>>,
     pub epoch: Epoch,
 }
 
@@ -124,19 +124,19 @@ pub fn sink(client: &Client, topic: &str) -> KafkaSink<Text> {
     KafkaSink::topic(client.brokers(), topic).key(|value: &String| value.as_bytes())
 }
 
-impl Job {
+impl<F: Format> Job<F> {
     /// The first attempt of a new job.
-    pub fn start(sinks: &[KafkaSink<Text>], lineage: &str) -> Self {
+    pub fn start(sinks: &[KafkaSink<F>], lineage: &str) -> Self {
         Self::restart(sinks, lineage, &[], Epoch(0)).unwrap()
     }
 
     /// A later attempt, from the manifest of `epoch`.
-    pub fn restart(sinks: &[KafkaSink<Text>], lineage: &str, published: &[Committable], epoch: Epoch) -> Result<Self> {
+    pub fn restart(sinks: &[KafkaSink<F>], lineage: &str, published: &[Committable], epoch: Epoch) -> Result<Self> {
         Self::workers(sinks, lineage, published, epoch, 1)
     }
 
     pub fn workers(
-        sinks: &[KafkaSink<Text>],
+        sinks: &[KafkaSink<F>],
         lineage: &str,
         published: &[Committable],
         epoch: Epoch,
@@ -170,11 +170,11 @@ impl Job {
         Ok(Self { participant, writers, epoch: next })
     }
 
-    pub fn write(&mut self, writer: usize, values: Vec<String>) {
+    pub fn write(&mut self, writer: usize, values: Vec<F::Record>) {
         self.write_at(writer, values, Timestamp::MIN);
     }
 
-    pub fn write_at(&mut self, writer: usize, values: Vec<String>, time: Timestamp) {
+    pub fn write_at(&mut self, writer: usize, values: Vec<F::Record>, time: Timestamp) {
         let mut batch = Batch::default();
         values.into_iter().for_each(|value| batch.push(value, time));
         eventually("ready", || self.writers[writer].ready().unwrap().then_some(()));

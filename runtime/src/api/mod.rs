@@ -14,3 +14,4 @@ pub mod source;
 pub mod state;
 mod state_impls;
 pub mod state_opaque;
+pub mod transactions;

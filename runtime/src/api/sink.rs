@@ -15,6 +15,7 @@
 
 use super::batch::Batch;
 use super::source::Waker;
+use super::transactions::TransactionTool;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
@@ -62,6 +63,14 @@ pub trait Sink: Send + Sync + 'static {
     /// # Errors
     /// As [`Sink::open`].
     fn writer(&self, participant: &mut Self::Participant, context: &WriterContext<'_>) -> Result<Self::Writer>;
+
+    /// What the commands about transactions look at them with; `None` where there are none outside.
+    ///
+    /// # Errors
+    /// `Config`, saying what to change.
+    fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
+        Ok(None)
+    }
 }
 
 /// What a participant is told when it is opened.

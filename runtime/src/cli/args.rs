@@ -19,6 +19,7 @@ pub(super) fn command(name: &str, pipeline: &str) -> Command {
         .subcommand(run(name))
         .subcommand(graph(name))
         .subcommand(checkpoints(name))
+        .subcommand(transactions(name))
 }
 
 /// The settings' flags that were given, by their keys.
@@ -48,7 +49,11 @@ fn run(name: &str) -> Command {
                {name} run --config job.toml\n  \
                {name} run --workers 4 --checkpoint-dir /var/lib/{name} --checkpoint-interval 100ms\n  \
                {name} run --config job.toml --set kafka.brokers=localhost:9092 --log warn,staunch=debug\n  \
-               {name} run --config job.toml --restore 17"
+               {name} run --config job.toml --restore 17\n  \
+               {name} run --config job.toml --dry-run"
+        ))
+        .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help(
+            "Only tell which checkpoint it would go on from, and what it would commit and abort; changes nothing",
         ))
         .arg(
             Arg::new("log").long("log").value_name("FILTER").help(
@@ -114,6 +119,48 @@ fn checkpoints(name: &str) -> Command {
                 )
                 .args(store()),
         )
+}
+
+fn transactions(name: &str) -> Command {
+    let job = || {
+        let dir = setting("checkpoint.dir").visible_alias("dir");
+        configuration().into_iter().chain([setting("name"), dir])
+    };
+    let switch =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let end = |verb: &'static str, about: &'static str| {
+        Command::new(verb)
+            .about(about)
+            .arg(
+                Arg::new("id")
+                    .value_name("ID")
+                    .required(true)
+                    .help("The transactional id, as `transactions list` shows it"),
+            )
+            .arg(switch("yes", "Do it; without this it is only told what would be done"))
+            .arg(switch("force", "Also when it breaks exactly-once: output may be lost, or be there twice"))
+            .args(job())
+    };
+    Command::new("transactions")
+        .about("Look at the transactions that the job left open in its sinks' Kafka clusters, and end them by hand")
+        .after_help(format!(
+            "The next start of the job settles all of its own by itself; these commands are for jobs that will not start \
+             again, and for readers that wait meanwhile. Stop the job before `commit` and `abort`.\n\n\
+             Examples:\n  \
+               {name} transactions list --config job.toml\n  \
+               {name} transactions commit my_job/0b6e…/2 --config job.toml --yes"
+        ))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            Command::new("list")
+                .about("List open transactions: their age, what they hold back, what the next start does with them")
+                .arg(switch("all", "Those of others, too"))
+                .args(job()),
+        )
+        .subcommand(end("commit", "Commit an open transaction: one that a checkpoint lists"))
+        .subcommand(end("abort", "Abort an open transaction: one that no checkpoint lists"))
 }
 
 fn configuration_file() -> Arg {

@@ -200,7 +200,7 @@ fn committables(text: &mut String, committables: &[Committable]) {
 
 /// Any text on one line that is not too long. What is in a store may be anything: control characters
 /// must not reach the terminal.
-fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     let mut line: String =
         text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(VALUE_CHARS_MAX).collect();
     if text.chars().nth(VALUE_CHARS_MAX).is_some() {
@@ -209,7 +209,7 @@ fn line(text: &str) -> String {
     line
 }
 
-fn when(ms: u64) -> String {
+pub(super) fn when(ms: u64) -> String {
     // Beyond the year 9999 there is no such notation, and its formatter panics.
     const LAST_MS: u64 = 253_402_300_799_000;
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS))).to_string()

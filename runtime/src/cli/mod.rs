@@ -1,4 +1,4 @@
-//! The command line of the binary that a pipeline becomes: `run`, `graph`, `checkpoints`.
+//! The command line of the binary that a pipeline becomes: `run`, `graph`, `checkpoints`, `transactions`.
 //!
 //! What [`main`] is given is the pipeline's type; everything else comes from the arguments, the
 //! environment and a file. Standard output belongs to data and to what was asked for; progress, logs
@@ -16,6 +16,7 @@ mod numbers;
 mod status;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod watch;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -49,6 +50,7 @@ where
         Some(("run", matches)) => run::<P>(matches),
         Some(("graph", matches)) => graph::<P>(matches),
         Some(("checkpoints", matches)) => checkpoints::<P>(matches),
+        Some(("transactions", matches)) => transactions::<P>(matches),
         _ => Err(Usage::Wrong(Error::new(ErrorKind::Internal, "clap asked for no known command"))),
     };
     match result {
@@ -111,6 +113,10 @@ where
         tracing::warn!("{warning}");
     }
     let config = config.read::<P::Config>().map_err(Usage::Wrong)?;
+    if matches.get_flag("dry-run") {
+        let mut look = JobBuilder::<P>::new(config).settings(settings).look().map_err(Usage::Failed)?;
+        return print(&transactions::dry_run(&mut look).map_err(Usage::Failed)?).map_err(Usage::Failed);
+    }
     let name = settings.job_name(P::NAME).to_owned();
     let dir = settings.checkpoint_dir(P::NAME);
     tracing::info!(job = name, workers = settings.workers, checkpoints = %dir.display(), "starting");
@@ -149,6 +155,26 @@ fn checkpoints<P: Pipeline>(matches: &ArgMatches) -> Result<(), Usage> {
             checkpoints::show(&dir, which, matches.get_flag("json"))
         }
         _ => checkpoints::list(&dir),
+    };
+    print(&shown.map_err(Usage::Failed)?).map_err(Usage::Failed)
+}
+
+fn transactions<P: Pipeline>(matches: &ArgMatches) -> Result<(), Usage>
+where
+    P::Config: DeserializeOwned,
+{
+    let (what, matches) = matches.subcommand().unwrap_or(("list", matches));
+    let Layered { settings, config, .. } = layered(matches)?;
+    logs::start(Some("warn"), &Live::on_stderr()).map_err(Usage::Wrong)?;
+    let config = config.read::<P::Config>().map_err(Usage::Wrong)?;
+    let mut look = JobBuilder::<P>::new(config).settings(settings).look().map_err(Usage::Failed)?;
+    let shown = match what {
+        "list" => transactions::list(&mut look, matches.get_flag("all")),
+        verb => {
+            let id = matches.get_one::<String>("id").map_or("", String::as_str);
+            let (yes, force) = (matches.get_flag("yes"), matches.get_flag("force"));
+            transactions::end(&mut look, id, verb == "commit", yes, force)
+        }
     };
     print(&shown.map_err(Usage::Failed)?).map_err(Usage::Failed)
 }

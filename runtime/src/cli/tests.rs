@@ -52,6 +52,8 @@ fn commands_without_the_settings_flags_are_read_too() {
         &["p", "graph", "--format", "dot", "--workers", "2"][..],
         &["p", "checkpoints", "list", "--dir", "d"],
         &["p", "checkpoints", "show", "17", "--json"],
+        &["p", "transactions", "list", "--all", "--set", "a=1"],
+        &["p", "transactions", "abort", "some/id", "--dir", "d", "--yes", "--force"],
     ] {
         let matches = args::command("p", "p").try_get_matches_from(given).unwrap();
         let (_, mut of) = matches.subcommand().unwrap();
@@ -203,7 +205,7 @@ fn identity() -> StoreIdentity {
     StoreIdentity { job: "totals".into(), lineage: Uuid::nil() }
 }
 
-fn manifest() -> Manifest {
+pub(super) fn manifest() -> Manifest {
     let position = |at: u64| SplitPosition {
         split: format!("lines-{at}"),
         position: serde_json::json!({ "offset": at }),

@@ -3,7 +3,8 @@
 //! A format is a type, not a value, so that decoding is resolved at compile time and can borrow
 //! straight from the connector's buffer. It must not know where the bytes come from.
 
-use crate::api::metadata::Origin;
+use crate::api::metadata::{Metadata, Origin};
+use crate::api::output::Failed;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,9 +27,9 @@ pub trait Format: Send + Sync + 'static {
     /// One line on why this record has no form as bytes.
     fn encode(record: &Self::Record, out: &mut Vec<u8>) -> Result<(), String>;
 
-    /// Tells a record where it was read, if it has a place for that.
+    /// Tells a record where it was read and what was beside it, if it has a place for that.
     #[allow(unused_variables)]
-    fn locate(record: &mut Self::Record, origin: impl FnOnce() -> Origin) {}
+    fn locate(record: &mut Self::Record, metadata: impl FnOnce() -> Metadata) {}
 }
 
 /// JSON, by serde.
@@ -83,7 +84,7 @@ impl Format for Raw {
 pub struct Try<F>(PhantomData<fn() -> F>);
 
 /// Input that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undecodable {
     /// The input, untouched.
     pub bytes: Vec<u8>,
@@ -91,6 +92,10 @@ pub struct Undecodable {
     pub error: String,
     /// Where it was read.
     pub origin: Origin,
+    /// Its key, if it had one.
+    pub key: Option<Vec<u8>>,
+    /// Its headers, in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl fmt::Display for Undecodable {
@@ -106,8 +111,7 @@ impl<F: Format> Format for Try<F> {
     type Record = Result<F::Record, Undecodable>;
 
     fn decode(bytes: &[u8]) -> Result<Self::Record, String> {
-        let undecodable = |error| Undecodable { bytes: bytes.to_vec(), error, origin: Origin::default() };
-        Ok(F::decode(bytes).map_err(undecodable))
+        Ok(F::decode(bytes).map_err(|error| Undecodable { bytes: bytes.to_vec(), error, ..Undecodable::default() }))
     }
 
     /// What was undecodable is written as it was read.
@@ -118,11 +122,55 @@ impl<F: Format> Format for Try<F> {
         }
     }
 
-    fn locate(record: &mut Self::Record, origin: impl FnOnce() -> Origin) {
+    fn locate(record: &mut Self::Record, metadata: impl FnOnce() -> Metadata) {
         match record {
-            Ok(record) => F::locate(record, origin),
-            Err(undecodable) => undecodable.origin = origin(),
+            Ok(record) => F::locate(record, metadata),
+            Err(undecodable) => {
+                let Metadata { origin, key, headers } = metadata();
+                undecodable.origin = origin;
+                undecodable.key = key.map(|key| key.to_vec());
+                undecodable.headers = headers.to_vec();
+            }
         }
+    }
+}
+
+/// Format `F`, except that no bytes are `None`: the tombstones of a compacted Kafka topic. To write
+/// some, see `KafkaSink::tombstone`.
+pub struct Nullable<F>(PhantomData<fn() -> F>);
+
+impl<F: Format> Format for Nullable<F> {
+    type Record = Option<F::Record>;
+
+    fn decode(bytes: &[u8]) -> Result<Self::Record, String> {
+        if bytes.is_empty() { Ok(None) } else { F::decode(bytes).map(Some) }
+    }
+
+    /// `None` is written as no bytes.
+    fn encode(record: &Self::Record, out: &mut Vec<u8>) -> Result<(), String> {
+        record.as_ref().map_or(Ok(()), |record| F::encode(record, out))
+    }
+
+    fn locate(record: &mut Self::Record, metadata: impl FnOnce() -> Metadata) {
+        if let Some(record) = record {
+            F::locate(record, metadata);
+        }
+    }
+}
+
+/// Undecodable input as it was read, on its way to where such input is kept: the failures of an
+/// operator that passes on what the format [`Try`] gave it. For writing only.
+pub struct DeadLetters;
+
+impl Format for DeadLetters {
+    type Record = Failed<Undecodable>;
+
+    fn decode(_: &[u8]) -> Result<Self::Record, String> {
+        Err("dead letters are whatever they are: read them with the format Raw".to_owned())
+    }
+
+    fn encode(record: &Self::Record, out: &mut Vec<u8>) -> Result<(), String> {
+        Raw::encode(&record.error.bytes, out)
     }
 }
 
@@ -155,13 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn no_bytes_are_none_where_that_is_said() {
+        assert_eq!(Nullable::<Json<u32>>::decode(b""), Ok(None));
+        assert_eq!(Nullable::<Json<u32>>::decode(b"7"), Ok(Some(7)));
+        assert!(Nullable::<Json<u32>>::decode(b"x").is_err());
+        assert_eq!(encoded::<Nullable<Json<u32>>>(&Some(7)), b"7");
+        assert_eq!(encoded::<Nullable<Json<u32>>>(&None), b"");
+    }
+
+    #[test]
     fn bad_bytes_are_an_error_or_with_try_a_record_that_knows_its_origin() {
         assert!(Text::decode(&[255]).unwrap_err().contains("UTF-8"));
         let mut record = Try::<Text>::decode(&[255]).unwrap();
         let origin = Origin { source: "orders".into(), partition: 3, offset: 17 };
-        Try::<Text>::locate(&mut record, || origin.clone());
+        let headers = vec![("h".to_owned(), None)];
+        let metadata =
+            || Metadata { origin: origin.clone(), key: Some(b"k"[..].into()), headers: headers.clone().into() };
+        Try::<Text>::locate(&mut record, metadata);
         let undecodable = record.clone().unwrap_err();
         assert_eq!((undecodable.bytes, undecodable.origin), (vec![255], origin));
+        assert_eq!((undecodable.key, undecodable.headers), (Some(b"k".to_vec()), headers));
         assert_eq!(encoded::<Try<Text>>(&record), [255]);
     }
 }

@@ -7,6 +7,7 @@ use super::push::Push;
 use super::report::{Report, Reporter};
 use crate::api::batch::Batch;
 use crate::api::sink::{Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
+use crate::api::transactions::TransactionTool;
 use crate::crash::crash_point;
 use crate::error::{Error, Result};
 use crate::metrics::NodeMetrics;
@@ -71,6 +72,7 @@ pub(crate) trait ErasedSink {
         participant: &mut dyn Participant,
         context: &WriterContext<'_>,
     ) -> Result<Box<dyn Any + Send>>;
+    fn transaction_tool(&self) -> Result<Option<Box<dyn TransactionTool>>>;
 }
 
 impl<S: Sink> ErasedSink for S {
@@ -87,5 +89,9 @@ impl<S: Sink> ErasedSink for S {
         let participant =
             participant.ok_or_else(|| erased_bug("sinks of different types share a participant's name"))?;
         Ok(Box::new(self.writer(participant, context)?))
+    }
+
+    fn transaction_tool(&self) -> Result<Option<Box<dyn TransactionTool>>> {
+        self.transactions()
     }
 }

@@ -10,6 +10,7 @@ mod attempt;
 mod drive;
 pub(crate) mod environment;
 mod links;
+mod look;
 mod participants;
 mod restore;
 pub(crate) mod runner;
@@ -17,6 +18,8 @@ mod storage;
 mod teardown;
 mod told;
 mod workers;
+
+pub(crate) use look::Look;
 
 use crate::control::manifest::StatePart;
 use crate::data::build::BuildNode;

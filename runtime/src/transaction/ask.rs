@@ -14,8 +14,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// After this time it is told what holds things up, and again after each further one.
 const TELL_AFTER: Duration = Duration::from_secs(3);
 
-/// What became of a transaction; waits for what time may decide.
-pub(super) fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> {
+/// What became of a transaction; waits for what time may decide. Changes nothing.
+///
+/// # Errors
+/// The brokers did not answer in time.
+pub fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> {
     let started = brokers.now();
     let mut tell_at = started + TELL_AFTER;
     loop {

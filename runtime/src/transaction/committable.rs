@@ -118,6 +118,14 @@ impl KafkaCommittable {
         Self::from_value(serde_json::from_slice(bytes).map_err(damaged)?)
     }
 
+    /// Reads all transactions of what a manifest lists for one epoch.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    pub fn all_from_bytes(bytes: &[u8]) -> Result<Vec<Self>> {
+        Ok(Prepared::from_bytes(bytes)?.transactions().to_vec())
+    }
+
     fn from_value(value: serde_json::Value) -> Result<Self> {
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version != u64::from(VERSION) => {

@@ -21,7 +21,7 @@
 //! - A committable is bytes in a manifest, never a live handle, and only what a durable manifest lists
 //!   is committed.
 //! - A transactional id is used again only when a later manifest that no longer lists it is durable
-//!   ([`rotation`]); nothing initialises a listed id before its fate is settled.
+//!   ([`Rotation`]); nothing initialises a listed id before its fate is settled.
 //! - Epochs are committed in order. A replayed transaction lies behind everything in the log, so the
 //!   younger ones that are listed with it are written again behind it.
 //! - `EndTxn`'s answer decides nothing: "committed before" and "lost" look alike. Only the fate decides.
@@ -42,6 +42,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+pub use ask::ask;
 pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;

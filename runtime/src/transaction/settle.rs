@@ -2,7 +2,7 @@
 
 use super::ask::ask;
 use super::brokers::Brokers;
-use super::committable::{KafkaCommittable, Prepared};
+use super::committable::{KafkaCommittable, Prepared, is_replay};
 use super::fate::Fate;
 use super::replay;
 use crate::control::permit::{Published, Recovery};
@@ -62,7 +62,7 @@ pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: 
 
 /// Settles one committable of the restored manifest. What was aborted is written again from the
 /// broker's log and published in its place first. Returns the committable in its last form, `None` if
-/// nothing is left of it, and whether something was written again.
+/// nothing is left of it, and whether something of it was written again, now or by an earlier recovery.
 pub(super) fn settle_published(
     brokers: &mut impl Brokers,
     mut published: Published,
@@ -85,7 +85,9 @@ pub(super) fn settle_published(
             if replays > 0 {
                 crash_point("kafka-replay-committed");
             }
-            return Ok((Some(prepared), replays > 0));
+            // Also one that an earlier recovery wrote, and did not live to settle what is younger.
+            let replayed = replays > 0 || prepared.transactions().iter().any(|it| is_replay(&it.transactional_id));
+            return Ok((Some(prepared), replayed));
         }
         if replays == REPLAYS_MAX {
             let message = format!(

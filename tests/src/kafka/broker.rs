@@ -92,6 +92,15 @@ impl Broker {
         }
     }
 
+    /// Cuts the log of a partition in half, as the loss of what a machine had not written to its disk
+    /// would. After `kill`.
+    pub fn cut_log(&self, topic: &str, partition: i32) {
+        let segment = self.directory.join(format!("logs/{topic}-{partition}/00000000000000000000.log"));
+        let segment = fs::File::options().write(true).open(segment).expect("the first segment is there");
+        let length = segment.metadata().expect("an open file").len();
+        segment.set_len(length / 2).expect("the log can be written");
+    }
+
     /// Starts the broker, after `kill`, with the same address and data.
     pub fn restart(&self) {
         self.kill();

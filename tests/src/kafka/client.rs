@@ -1,6 +1,6 @@
 //! What tests do with a Kafka cluster, independent of the connector under test.
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -110,11 +110,15 @@ impl Client {
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = self.admin(async |admin| admin.create_topics([&topic], &AdminOptions::new()).await);
         created.expect("the broker answers")[0].as_ref().expect("the topic is new");
-        let started = Instant::now();
-        while self.partitions(name) != partitions {
-            assert!(started.elapsed() < WITHIN, "{name} does not appear");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually_has(self, name, partitions);
+    }
+
+    /// Adds partitions to a topic, so that it has this many.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let more = NewPartitions::new(topic, partitions);
+        let added = self.admin(async |admin| admin.create_partitions([&more], &AdminOptions::new()).await);
+        added.expect("the broker answers")[0].as_ref().expect("more than before");
+        eventually_has(self, topic, partitions as i32);
     }
 
     /// Deletes all records of a partition below an offset.
@@ -154,6 +158,18 @@ impl Client {
         producer.flush(WITHIN).expect("delivered");
     }
 
+    /// What a group has committed of each partition.
+    pub fn group_offsets(&self, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().expect("a legal configuration");
+        let asked = offsets(topic, (0..partitions).map(|partition| (partition, Offset::Invalid)));
+        let committed = consumer.committed_offsets(asked, WITHIN).expect("the broker answers");
+        let offset = |entry: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match entry.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        committed.elements().into_iter().map(offset).collect()
+    }
+
     /// An open transaction of somebody else.
     pub fn transaction(&self) -> Transaction {
         let id = self.name("foreign");
@@ -161,7 +177,7 @@ impl Client {
             self.config().set("transactional.id", &id).create().expect("a legal configuration");
         producer.init_transactions(WITHIN).expect("transactions");
         producer.begin_transaction().expect("begun");
-        Transaction { producer }
+        Transaction { id, producer }
     }
 
     /// Everything that is committed, by partition, up to the last stable offset.
@@ -217,12 +233,26 @@ impl Client {
     }
 }
 
+fn eventually_has(client: &Client, topic: &str, partitions: i32) {
+    let started = Instant::now();
+    while client.partitions(topic) != partitions {
+        assert!(started.elapsed() < WITHIN, "{topic} does not appear");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A transaction outside the job.
 pub struct Transaction {
+    id: String,
     producer: BaseProducer,
 }
 
 impl Transaction {
+    /// Its transactional id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Writes records into the transaction, all acknowledged when this returns.
     pub fn produce<V: AsRef<[u8]>>(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = V>) {
         send(&self.producer, topic, partition, values);

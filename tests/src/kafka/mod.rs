@@ -6,11 +6,13 @@
 //! | `STAUNCH_SKIP_KAFKA=1` | run no test that needs Kafka, and say so at the end |
 //! | `KAFKA_VERSION` | the version to run, 4.3.1 by default |
 
+mod acl;
 mod broker;
 mod client;
 mod secure;
 mod session;
 
+pub use acl::{Operation, Resource};
 pub use broker::Broker;
 pub use client::{Client, Record, Transaction};
 pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};

@@ -7,6 +7,7 @@
 //! | `SASL_SSL`, `SASL_PLAINTEXT` | PLAIN, SCRAM or OAUTHBEARER |
 //! | `EXPIRED` | nothing, but its certificate expired long ago |
 
+use super::acl::{self, Operation, Resource};
 use super::broker::{Broker, free_port};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -78,6 +79,11 @@ impl SecureBroker {
         format!("localhost:{}", self.ports.expired)
     }
 
+    /// Allows a user something.
+    pub fn allow(&self, principal: &str, resource: Resource<'_>, operation: Operation) {
+        acl::allow(self.broker.address(), principal, resource, operation);
+    }
+
     /// `ca.pem`, `other-ca.pem`, `client.pem`, `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -109,6 +115,7 @@ fn properties(folder: &Path, ports: &Ports, port: u16, controller: u16) -> Vec<(
         ("listener.name.expired.ssl.keystore.location".to_owned(), file("expired.pem")),
         ("ssl.principal.mapping.rules".to_owned(), "RULE:^CN=([^,]+).*$/$1/".to_owned()),
         ("sasl.enabled.mechanisms".to_owned(), "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER".to_owned()),
+        ("connections.max.reauth.ms".to_owned(), "2000".to_owned()),
         ("authorizer.class.name".to_owned(), "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned()),
         ("super.users".to_owned(), format!("User:ANONYMOUS;User:{USER};User:client")),
     ];

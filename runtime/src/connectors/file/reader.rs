@@ -331,7 +331,7 @@ impl<F: Format> FileReader<F> {
                     let offset = i64::try_from(line.offset).unwrap_or(i64::MAX);
                     Origin { source: self.splits[at].source.clone(), partition: 0, offset }
                 };
-                F::locate(&mut record, origin);
+                F::locate(&mut record, || Metadata { origin: origin(), ..Metadata::default() });
                 match &self.metadata {
                     None => batch.push(record, Timestamp::MIN),
                     Some(base) => {

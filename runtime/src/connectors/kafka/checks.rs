@@ -28,7 +28,25 @@ pub(super) fn cluster(cluster: &mut Cluster, options: &Options, context: &SinkCo
     let facts = cluster.cluster_facts(&[TIMEOUT_MAX, LOG_REPLICAS, LOG_IN_SYNC_MIN], ANSWER_WITHIN)?;
     broker_timeout(options.transaction_timeout, &facts.configs)?;
     warn(durable_decisions(&facts));
-    cluster.may_use_id(id, ANSWER_WITHIN)
+    cluster.may_use_id(id, ANSWER_WITHIN)?;
+    let open = cluster.open_transactions(&format!("{}/", context.job), ANSWER_WITHIN)?;
+    warn(other_stores(context, open.iter().map(|transaction| transaction.id.as_str())));
+    Ok(())
+}
+
+/// The job's name with another checkpoint store: a copy of it that runs beside this one, or what is left
+/// of one. Told and not refused: the store is part of every id, so neither ends what is the other's, and
+/// what a dead one left is aborted by the brokers soon. But nothing else keeps the two apart.
+fn other_stores<'a>(context: &SinkContext<'_>, open: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let own = format!("{}/{}/", context.job, context.lineage);
+    let others: Vec<&str> = open.filter(|id| !id.starts_with(&own)).collect();
+    let Some(first) = others.first() else { return Vec::new() };
+    vec![format!(
+        "{} open transactions have the name of this job and another checkpoint store ({first}): if another copy of the job \
+         runs with a store of its own, both write the same output; stop one, or give it another name. `transactions list` \
+         shows them",
+        others.len()
+    )]
 }
 
 /// Looks at a topic, before the first writer of it is made. One that does not exist is for others to refuse.

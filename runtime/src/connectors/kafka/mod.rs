@@ -1,12 +1,16 @@
 //! Kafka: [`KafkaSource`] and [`KafkaSink`].
 //!
 //! ```text
-//! source  reader  start     a worker's partitions, read in batches; where each one begins and ends
-//! sink    writer            records to bytes to librdkafka; never blocks a worker
+//! source  start  ask        where each of a worker's partitions begins and ends
+//! position                  as it is kept in checkpoints; whether it is still there
+//! reader  watch             they are read in batches; new ones are found
+//! sink  message             what of a record goes where in a message
+//! writer  lanes  routes     messages to librdkafka: which topic, what is refused; never blocks a worker
 //! participant               two-phase commit; what is decided, and when, is in `crate::transaction`
 //! pool  producer  tally     transactional producers, one transaction per epoch and shard, delivery reports
 //! brokers                   the cluster, as the protocol asks it
 //! checks                    what is looked at before a sink writes
+//! tool                      what the commands about transactions see
 //! wire                      the protocol itself, for what librdkafka cannot do
 //! settings  security        one set of options, for librdkafka and for the wire
 //! raw                       the unsafe calls into librdkafka
@@ -15,12 +19,22 @@
 //! The protocol rests on KIP-98 (transactions) and KIP-664 (describing them). librdkafka has no way
 //! to resume a dead process's transaction: its `init_transactions` aborts it. So a committable names
 //! the transaction, and recovery ends it over the wire before any producer is created.
+//!
+//! # Rights
+//!
+//! Where brokers have an authorizer, the user of an exactly-once sink needs: Write (which includes Describe)
+//! on the TransactionalIds with the prefix `<job name>/`; Write, Describe and Read on each output topic, as
+//! recovery looks at what was written. DescribeConfigs on the topics and on the cluster is for the checks at
+//! the start, which are left out without it. What is missing is named when the job starts.
 
 #![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
 
+mod ask;
 mod brokers;
 mod checks;
+mod lanes;
 mod log;
+mod message;
 mod notice;
 mod participant;
 mod pool;
@@ -28,21 +42,25 @@ mod position;
 mod producer;
 mod raw;
 mod reader;
+mod routes;
 mod security;
 mod settings;
 mod sink;
 mod source;
 mod start;
 mod tally;
+mod tool;
+mod watch;
 #[doc(hidden)]
 pub mod wire;
 mod writer;
 
+pub use message::{Headers, OnRefused};
 pub use participant::KafkaParticipant;
 pub use reader::KafkaReader;
 pub use security::{Sasl, Security, Tls};
 pub use sink::KafkaSink;
-pub use source::{KafkaSource, StartAt};
+pub use source::{KafkaSource, OnLostOffsets, StartAt};
 pub use writer::KafkaWriter;
 
 pub use crate::transaction::{KafkaCommittable, PartitionRange, WriterShare};

@@ -5,11 +5,14 @@
 
 use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
+use super::lanes::Lanes;
+use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
+use super::routes::{Routes, Writer};
 use super::settings::Settings;
 use super::wire::Cluster;
-use super::writer::{self, KafkaWriter, KeyOf, Sealed};
+use super::writer::{KafkaWriter, Sealed};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
@@ -18,7 +21,6 @@ use crate::id::Epoch;
 use crate::transaction::{Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -99,15 +101,11 @@ pub struct KafkaParticipant {
     transactions: Option<Transactions<KafkaBrokers, Arc<Outlet>>>,
     pool: Option<Arc<Pool>>,
     waiters: Arc<Waiters>,
-    /// By the writer's number.
-    writers: Vec<WriterInfo>,
-    topic_ids: BTreeMap<String, String>,
-}
-
-struct WriterInfo {
-    sink: String,
-    worker: usize,
-    topic: String,
+    /// How many there are.
+    writers: usize,
+    routes: Arc<Routes>,
+    /// Without transactions: records that were sent for the writers since the start, by route.
+    sent_for: BTreeMap<usize, u64>,
 }
 
 impl KafkaParticipant {
@@ -126,15 +124,14 @@ impl KafkaParticipant {
             let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
             transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
         }
-        let (writers, topic_ids) = (Vec::new(), BTreeMap::new());
-        Ok(Self { options, transactions, pool: None, waiters: Arc::default(), writers, topic_ids })
+        let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
         &mut self,
-        topic: &str,
+        shape: Shape<F::Record>,
         options: &Options,
-        key: KeyOf<F::Record>,
         context: &WriterContext<'_>,
     ) -> Result<KafkaWriter<F>> {
         if *options != self.options {
@@ -142,22 +139,58 @@ impl KafkaParticipant {
                            .transaction_timeout(..): give them the same";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let name = CString::new(topic)
-            .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {topic:?} contains a NUL")))?;
         let pool = self.pool()?;
-        if !self.writers.iter().any(|writer| writer.topic == topic) {
-            pool.any()?.check_topic(topic, ANSWER_WITHIN)?;
+        let shard = pool.shard(self.writers);
+        self.writers += 1;
+        let writer = Writer { sink: context.id.to_owned(), worker: context.worker, shard };
+        let mut lanes = Lanes::new(writer, self.routes.clone(), self.waiters.clone(), shape.on_refused.clone());
+        if let TopicOf::Fixed(topic) = &shape.topic {
+            self.look_up(topic, &pool)?;
+            lanes.set_fixed(topic)?;
         }
-        if let (Some(transactions), false) = (&mut self.transactions, self.topic_ids.contains_key(topic)) {
-            let cluster = &mut transactions.brokers().cluster;
-            checks::topic(cluster, topic)?;
-            let id = cluster.topic_id(topic, ANSWER_WITHIN)?;
-            self.topic_ids.insert(topic.to_owned(), id.unwrap_or_default());
+        if let OnRefused::DeadLetter(topic) = &shape.on_refused {
+            self.look_up(topic, &pool)?;
+            lanes.set_dead(topic)?;
         }
-        let number = self.writers.len();
-        self.writers.push(WriterInfo { sink: context.id.to_owned(), worker: context.worker, topic: topic.to_owned() });
         let waiter = self.waiters.add(context.waker.clone());
-        Ok(KafkaWriter::new(name, number, pool, waiter, key, context.epoch))
+        Ok(KafkaWriter::new(shape, lanes, pool, waiter, context.epoch))
+    }
+
+    /// Refuses a topic that cannot be written to.
+    fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
+        if self.routes.look(topic, Instant::now()).is_none() {
+            // Before librdkafka is asked, which of a missing right only says that one is missing.
+            if let Some(transactions) = &mut self.transactions {
+                checks::topic(&mut transactions.brokers().cluster, topic)?;
+            }
+            self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the writers had to leave, and adds it to what they sealed.
+    fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
+        let deadline = Instant::now() + self.options.transaction_timeout;
+        for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
+            let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
+            lanes.open(outlet.clone());
+            while !lanes.give_all(&mut kept)? {
+                outlet.check()?;
+                in_time(deadline)?;
+                outlet.flush(FLUSH_STEP);
+            }
+            for Sealed { route, records } in lanes.seal(true) {
+                *self.sent_for.entry(route).or_default() += records;
+            }
+        }
+        let mut all = self.sent_for.clone();
+        for Sealed { route, records } in sealed {
+            *all.entry(*route).or_default() += records;
+        }
+        if self.options.exactly_once {
+            self.sent_for.clear();
+        }
+        Ok(all.into_iter().map(|(route, records)| Sealed { route, records }).collect())
     }
 
     fn transactions(&mut self) -> Result<&mut Transactions<KafkaBrokers, Arc<Outlet>>> {
@@ -171,22 +204,11 @@ impl KafkaParticipant {
     }
 }
 
-/// Sends what the writers had to leave, and waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], deferred: Vec<Deferred>, within: Duration) -> Result<()> {
+/// Waits until every record has arrived.
+fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration) -> Result<()> {
     let deadline = Instant::now() + within;
-    for Deferred { writer, topic, records } in deferred {
-        let topic = outlet.topic(&topic)?;
-        for record in records {
-            while !writer::send(&topic, record.key.as_deref(), &record.value, record.timestamp_ms, writer)? {
-                outlet.check()?;
-                outlet.flush(FLUSH_STEP);
-                in_time(deadline)?;
-            }
-            outlet.count_sent(1);
-        }
-    }
     let tally = outlet.tally();
-    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.writer) < sealed.records) {
+    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.route) < sealed.records) {
         outlet.check()?;
         in_time(deadline)?;
         outlet.flush(FLUSH_STEP);
@@ -195,23 +217,20 @@ fn drain(outlet: &Outlet, sealed: &[&Sealed], deferred: Vec<Deferred>, within: D
 }
 
 /// What an outlet's transaction holds, by its delivery reports.
-fn written(
-    outlet: &Outlet,
-    sealed: &[&Sealed],
-    writers: &[WriterInfo],
-    topic_ids: &BTreeMap<String, String>,
-) -> Written {
-    let partitions = outlet.tally().ranges(|writer| {
-        let topic = writers[writer].topic.clone();
-        let topic_id = topic_ids.get(&topic).cloned().unwrap_or_default();
-        (topic, topic_id)
+fn written(outlet: &Outlet, sealed: &[&Sealed], routes: &Routes) -> Written {
+    let partitions = outlet.tally().ranges(|route| {
+        let (route, topic_id) = routes.get(route);
+        (route.topic, topic_id)
     });
-    let shares = sealed.iter().filter(|sealed| sealed.records > 0).map(|sealed| WriterShare {
-        sink: writers[sealed.writer].sink.clone(),
-        worker: writers[sealed.writer].worker,
-        records: sealed.records,
-    });
-    Written { partitions, writers: shares.collect() }
+    let mut writers: Vec<WriterShare> = Vec::new();
+    for &&Sealed { route, records } in sealed.iter().filter(|sealed| sealed.records > 0) {
+        let Writer { sink, worker, .. } = routes.get(route).0.writer;
+        match writers.iter_mut().find(|share| share.sink == sink && share.worker == worker) {
+            Some(share) => share.records += records,
+            None => writers.push(WriterShare { sink, worker, records }),
+        }
+    }
+    Written { partitions, writers }
 }
 
 /// Refuses a second participant for the same cluster: its recovery would abort the first one's
@@ -266,29 +285,29 @@ impl TwoPhaseCommit for KafkaParticipant {
 
     fn prepare(&mut self, epoch: Epoch, shares: Vec<Share>) -> Result<Option<Vec<u8>>> {
         let pool = self.pool()?;
-        let read = |share: &Share| serde_json::from_slice::<Sealed>(&share.bytes);
-        let sealed: Vec<Sealed> = shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
-            Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
-        })?;
-        let has_records =
-            |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && pool.shard(sealed.writer) == shard);
+        let read = |share: &Share| serde_json::from_slice::<Vec<Sealed>>(&share.bytes);
+        let sealed: Vec<Vec<Sealed>> =
+            shares.iter().map(read).collect::<std::result::Result<_, _>>().map_err(|error| {
+                Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
+            })?;
+        let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
+        let (timeout, routes) = (self.options.transaction_timeout, self.routes.clone());
+        let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
+        let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
         let mut outlets = Vec::new();
         for shard in (0..self.options.shards).filter(|&shard| has_records(shard)) {
             outlets.push((pool.outlet_by(epoch, shard, deadline)?, shard));
         }
-        let mut deferred = pool.take_deferred(epoch);
-        let (timeout, writers, topic_ids) = (self.options.transaction_timeout, &self.writers, &self.topic_ids);
-        let mut deliver = |outlet: &Arc<Outlet>, shard: usize| {
-            let in_shard = |writer: usize| pool.shard(writer) == shard;
-            let (mine, others) = std::mem::take(&mut deferred).into_iter().partition(|it| in_shard(it.writer));
-            deferred = others;
-            let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed.writer)).collect();
-            drain(outlet, &sealed, mine, timeout)?;
-            Ok(written(outlet, &sealed, writers, topic_ids))
+        let deliver = |outlet: &Arc<Outlet>, shard: usize| {
+            let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
+            drain(outlet, &sealed, timeout)?;
+            Ok(written(outlet, &sealed, &routes))
         };
         let Some(transactions) = &mut self.transactions else {
-            return outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop)).map(|()| None);
+            outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop))?;
+            pool.prepared(epoch, has_records);
+            return Ok(None);
         };
         let mut prepared = None;
         if !outlets.is_empty() {

@@ -4,14 +4,15 @@
 //! Creating a producer takes tens of milliseconds and `begin` blocks, so a thread keeps begun
 //! transactions ready. Workers take one when the first record of an epoch comes; they never wait.
 
+use super::lanes::Lanes;
+use super::message::Kept;
 use super::producer::{Outlet, Poller, Waiters};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::transaction::{Rotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -42,18 +43,10 @@ pub(super) struct Plan {
     pub clean_within: Duration,
 }
 
-/// A record that found no room, to be sent by the participant.
-pub(super) struct Record {
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-    pub timestamp_ms: Option<i64>,
-}
-
 /// What a writer could not send before it sealed an epoch, in order.
 pub(super) struct Deferred {
-    pub writer: usize,
-    pub topic: CString,
-    pub records: Vec<Record>,
+    pub lanes: Lanes,
+    pub kept: VecDeque<Kept>,
 }
 
 struct State {
@@ -140,12 +133,8 @@ impl Pool {
         Ok(outlet)
     }
 
-    /// Where a writer's records of an epoch go; `None` while no transaction is ready: the waiters are woken then.
-    pub fn outlet(&self, epoch: Epoch, writer: usize) -> Result<Option<Arc<Outlet>>> {
-        self.outlet_of(epoch, self.shard(writer))
-    }
-
-    fn outlet_of(&self, epoch: Epoch, shard: usize) -> Result<Option<Arc<Outlet>>> {
+    /// Where a shard's records of an epoch go; `None` while no transaction is ready: the waiters are woken then.
+    pub fn outlet(&self, epoch: Epoch, shard: usize) -> Result<Option<Arc<Outlet>>> {
         let mut state = self.state();
         if let Some(outlet) = state.rotation.taken(epoch, shard) {
             return Ok(Some(outlet.clone()));
@@ -164,7 +153,7 @@ impl Pool {
     /// The outlet of a shard, waiting for it. For threads that may block.
     pub fn outlet_by(&self, epoch: Epoch, shard: usize, deadline: Instant) -> Result<Arc<Outlet>> {
         loop {
-            if let Some(outlet) = self.outlet_of(epoch, shard)? {
+            if let Some(outlet) = self.outlet(epoch, shard)? {
                 return Ok(outlet);
             }
             self.wait(deadline)?;
@@ -204,8 +193,8 @@ impl Pool {
         self.state().deferred.remove(&epoch).unwrap_or_default()
     }
 
-    /// Whether all that a writer sealed for an epoch has arrived.
-    pub fn has_arrived(&self, epoch: Epoch, writer: usize, records: u64) -> Result<bool> {
+    /// Whether all that a writer sealed for an epoch and route has arrived.
+    pub fn has_arrived(&self, epoch: Epoch, shard: usize, route: usize, records: u64) -> Result<bool> {
         if !self.is_transactional() || records == 0 {
             return Ok(true);
         }
@@ -213,9 +202,16 @@ impl Pool {
         if state.rotation.is_prepared(epoch) {
             return Ok(true);
         }
-        let Some(outlet) = state.rotation.taken(epoch, self.shard(writer)) else { return Ok(false) };
+        let Some(outlet) = state.rotation.taken(epoch, shard) else { return Ok(false) };
         outlet.check_reports()?;
-        Ok(outlet.tally().acknowledged_of(writer) >= records)
+        Ok(outlet.tally().acknowledged_of(route) >= records)
+    }
+
+    /// Whether all records of an epoch have arrived, those too that the participant had to send.
+    pub fn is_prepared(&self, epoch: Epoch) -> Result<bool> {
+        let state = self.state();
+        state.check()?;
+        Ok(state.rotation.is_prepared(epoch))
     }
 
     /// The epoch's records have all arrived: the outlets of shards that have some now belong to the participant.

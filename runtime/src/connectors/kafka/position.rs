@@ -1,11 +1,14 @@
-//! Where a partition stands, as it is kept in checkpoints.
+//! Where a partition stands, as it is kept in checkpoints, and whether reading can go on from there.
+//!
+//! Pure: what the brokers say is passed in.
 
 use crate::api::source::SplitPosition;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The position of one partition: part of the checkpoint format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     /// The next offset to read.
     pub offset: i64,
@@ -15,11 +18,70 @@ pub(super) struct Position {
     /// Where a bounded source ends: fixed at the first start, so that a restart reads no more than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<i64>,
+    /// The topic's id, so that one that was created again under the same name is noticed (KIP-516). Not
+    /// in checkpoints of earlier versions: they are believed, and the next checkpoint has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
+}
+
+/// Why reading cannot go on from a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The topic was deleted and created again.
+    Recreated,
+    /// Records that were never read are gone: this is the oldest offset left.
+    Removed { oldest: i64 },
+    /// The log ends here, before the position.
+    Beyond { end: i64 },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recreated => f.write_str("the topic was deleted and created again since"),
+            Self::Removed { oldest } => {
+                write!(f, "the oldest record left is {oldest}: retention removed what was never read")
+            }
+            Self::Beyond { end } => write!(f, "the log ends at {end}: it was cut back, or is another one"),
+        }
+    }
+}
+
+/// What a broker says of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Log<'a> {
+    pub topic_id: Option<&'a str>,
+    /// The oldest offset that is still there.
+    pub low: i64,
+    /// The offset that is written next, decided or not.
+    pub high: i64,
+}
+
+impl Log<'_> {
+    /// What stands in the way of reading from here, if anything.
+    pub fn check(&self, position: &Position) -> Option<Loss> {
+        let same_topic = position.topic_id.is_none() || position.topic_id.as_deref() == self.topic_id;
+        if !same_topic {
+            return Some(Loss::Recreated);
+        }
+        match position.offset {
+            offset if offset < self.low => Some(Loss::Removed { oldest: self.low }),
+            offset if offset > self.high => Some(Loss::Beyond { end: self.high }),
+            _ => None,
+        }
+    }
 }
 
 /// The split of a partition.
 pub(super) fn split_name(topic: &str, partition: i32) -> String {
     format!("{topic}/{partition}")
+}
+
+/// The topic and partition that a split's name says.
+pub(super) fn parse_split(split: &str) -> Option<(&str, i32)> {
+    // A topic's name contains no slash.
+    let (topic, partition) = split.split_once('/')?;
+    Some((topic, partition.parse().ok()?))
 }
 
 /// The position of a partition among those of a checkpoint, and whether it was read to its end.
@@ -33,28 +95,34 @@ pub(super) fn find(restored: &[SplitPosition], topic: &str, partition: i32) -> R
     Ok(Some((position, split.finished)))
 }
 
-/// Refuses a checkpoint with partitions that the topic does not have: it was made anew, or is another one.
-pub(super) fn check_partitions(restored: &[SplitPosition], topic: &str, partitions: i32) -> Result<()> {
+/// Refuses a checkpoint with positions of topics that the source does not read.
+pub(super) fn check_topics(restored: &[SplitPosition], topics: &[String]) -> Result<()> {
     for split in restored {
-        let number = split.split.strip_prefix(topic).and_then(|rest| rest.strip_prefix('/'));
-        let Some(number) = number.and_then(|number| number.parse::<i32>().ok()) else {
+        let known = parse_split(&split.split).is_some_and(|(topic, _)| topics.iter().any(|known| known == topic));
+        if !known {
             let message = format!(
-                "the checkpoint has a position for {}, which is not of the topic {topic}: give a source that \
-                 reads another topic another id",
-                split.split
-            );
-            return Err(Error::new(ErrorKind::Checkpoint, message));
-        };
-        if number >= partitions {
-            let message = format!(
-                "the checkpoint has a position for {}, but the topic has {partitions} partitions only: was it \
-                 deleted and created again? Start from the beginning with a new checkpoint store",
-                split.split
+                "the checkpoint has a position for {}, which is not of {}: give a source that reads other topics \
+                 another id",
+                split.split,
+                topics.join(", ")
             );
             return Err(Error::new(ErrorKind::Checkpoint, message));
         }
     }
     Ok(())
+}
+
+/// Splits of a topic that has no such partitions any more: it was made anew, smaller.
+pub(super) fn vanished<'a>(
+    restored: &'a [SplitPosition],
+    topic: &'a str,
+    partitions: i32,
+) -> impl Iterator<Item = &'a str> {
+    let of_topic = move |split: &'a SplitPosition| match parse_split(&split.split) {
+        Some((name, partition)) if name == topic && partition >= partitions => Some(split.split.as_str()),
+        _ => None,
+    };
+    restored.iter().filter_map(of_topic)
 }
 
 #[cfg(test)]
@@ -70,17 +138,38 @@ mod tests {
     fn a_position_needs_only_its_offset() {
         let restored = [split("t/0", json!({ "offset": 7 })), split("t/1", json!({ "offset": 8, "leader_epoch": 2 }))];
         let of = |partition| find(&restored, "t", partition).unwrap().map(|(position, _)| position);
-        assert_eq!(of(0), Some(Position { offset: 7, leader_epoch: None, end: None }));
+        assert_eq!(of(0), Some(Position { offset: 7, ..Position::default() }));
         assert_eq!(of(1).unwrap().leader_epoch, Some(2));
         assert_eq!(of(2), None);
         assert_eq!(serde_json::to_value(of(0)).unwrap(), json!({ "offset": 7 }));
+        assert!(find(&[split("t/0", json!("x"))], "t", 0).is_err());
     }
 
     #[test]
-    fn foreign_and_vanished_partitions_are_refused() {
-        assert!(check_partitions(&[split("t/0", json!({}))], "t", 1).is_ok());
-        assert!(check_partitions(&[split("t/1", json!({}))], "t", 1).unwrap_err().message().contains("deleted"));
-        assert!(check_partitions(&[split("u/0", json!({}))], "t", 1).unwrap_err().message().contains("another id"));
-        assert!(find(&[split("t/0", json!("x"))], "t", 0).is_err());
+    fn foreign_topics_are_refused_and_vanished_partitions_named() {
+        let topics = ["t".to_owned(), "v".to_owned()];
+        let restored = [split("t/0", json!({})), split("t/3", json!({})), split("v/1", json!({}))];
+        assert!(check_topics(&restored, &topics).is_ok());
+        let foreign = check_topics(&[split("u/0", json!({}))], &topics).unwrap_err();
+        assert!(foreign.message().contains("another id"), "{foreign}");
+        assert!(check_topics(&[split("t", json!({}))], &topics).is_err());
+        assert_eq!(vanished(&restored, "t", 3).collect::<Vec<_>>(), ["t/3"]);
+    }
+
+    #[test]
+    fn every_offset_of_the_log_is_a_position_and_its_end_too() {
+        let log = Log { topic_id: Some("a"), low: 10, high: 20 };
+        let check = |offset, id: Option<&str>| {
+            log.check(&Position { offset, topic_id: id.map(str::to_owned), ..Position::default() })
+        };
+        for offset in 10..=20 {
+            assert_eq!((check(offset, Some("a")), check(offset, None)), (None, None));
+        }
+        assert_eq!(check(9, Some("a")), Some(Loss::Removed { oldest: 10 }));
+        assert_eq!(check(21, None), Some(Loss::Beyond { end: 20 }));
+        assert_eq!(check(15, Some("b")), Some(Loss::Recreated), "though the offset is there");
+        let nameless = Log { topic_id: None, ..log };
+        let position = Position { offset: 15, topic_id: Some("a".into()), ..Position::default() };
+        assert_eq!(nameless.check(&position), Some(Loss::Recreated));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::log::{self, Errors};
 use super::pool::Plan;
-use super::raw::{self, ProducerTopic, Reports};
+use super::raw::{self, ProducerTopic, Questions, Reports};
 use super::tally::Tally;
 use crate::api::source::Waker;
 use crate::crash::{crash_point, is_awaited};
@@ -123,21 +123,11 @@ impl Outlet {
         })
     }
 
-    /// Refuses a topic that does not exist.
-    pub fn check_topic(&self, topic: &str, within: Duration) -> Result<()> {
-        let metadata = self.producer.client().fetch_metadata(Some(topic), within).map_err(|error| {
-            Error::new(ErrorKind::Sink, format!("no broker told about the topic {topic} in time: is Kafka up?"))
-                .caused_by(error)
-        })?;
-        let error = metadata.topics().iter().find(|found| found.name() == topic).and_then(|found| found.error());
-        match error.map(RDKafkaErrorCode::from) {
-            None => Ok(()),
-            Some(error) => {
-                let message =
-                    format!("the Kafka sink cannot write to the topic {topic}: {error}; create it, or fix its name");
-                Err(Error::new(ErrorKind::Sink, message))
-            }
-        }
+    /// Asks about a topic. `notify` runs when the answer comes, and must not touch the producer.
+    pub fn ask_about(&self, topic: &str, within: Duration, notify: impl Fn() + Send + Sync + 'static) -> Questions {
+        let questions = Questions::of_producer(&self.producer, notify);
+        questions.describe(&[topic], within);
+        questions
     }
 
     /// So many more records were given to librdkafka.
@@ -266,21 +256,29 @@ impl Waiter {
 
 /// All waiters of a participant.
 #[derive(Default)]
-pub(super) struct Waiters(Mutex<Vec<Arc<Waiter>>>);
+pub(super) struct Waiters {
+    list: Mutex<Vec<Arc<Waiter>>>,
+    later: AtomicBool,
+}
 
 impl Waiters {
     pub fn add(&self, waker: Waker) -> Arc<Waiter> {
         let waiter = Arc::new(Waiter { waiting: AtomicBool::new(false), waker });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(waiter.clone());
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).push(waiter.clone());
         waiter
     }
 
     pub fn wake(&self) {
-        for waiter in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for waiter in self.list.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if waiter.waiting.swap(false, Ordering::SeqCst) {
                 waiter.waker.wake();
             }
         }
+    }
+
+    /// Wakes when the poller looks again, within half a second.
+    pub fn later(&self) {
+        self.later.store(true, Ordering::SeqCst);
     }
 }
 
@@ -306,6 +304,9 @@ impl Poller {
                 while !stopped.load(Ordering::SeqCst) {
                     poll(&polled, &waiters);
                     std::thread::park_timeout(LOOK_AGAIN);
+                    if waiters.later.swap(false, Ordering::SeqCst) {
+                        waiters.wake();
+                    }
                 }
             })
             .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no thread").caused_by(error))?;

@@ -7,10 +7,14 @@ use crate::connectors::format::{Format, OnBadRecord};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::time::Duration;
+
+/// How often a source looks for new partitions, unless said otherwise.
+const DISCOVER_EVERY: Duration = Duration::from_secs(30);
 
 /// Where a partition is read from at a job's first start. Later starts go on where the checkpoint ended.
 ///
-/// A partition that was added to the topic after the checkpoint is read from its beginning.
+/// A partition that is added to the topic afterwards is read from its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StartAt {
     /// The oldest record that is still there.
@@ -20,19 +24,39 @@ pub enum StartAt {
     Latest,
     /// The first record of this time (milliseconds since 1970) or later; without one, as `Latest`.
     Timestamp(i64),
-    /// An offset for each partition; those that are not named are read from the beginning.
+    /// What the consumer group with this name has committed, for instance by another program that read
+    /// the topic before; partitions that it has not committed are read from the beginning.
+    Group(String),
+    /// An offset for each partition of a single topic; those that are not named are read from the beginning.
     Explicit(BTreeMap<i32, i64>),
 }
 
-/// Reads one topic, exactly once: only what is committed, from the positions of the restored checkpoint.
+/// What a source does when it cannot go on where it stood: records were removed by retention before
+/// they were read, the log was cut back (an unclean leader election, noticed as in KIP-320), the topic
+/// was deleted and created again (noticed by its id, KIP-516), or an offset to start at is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLostOffsets {
+    /// Stops the job, and says what was lost.
+    #[default]
+    Stop,
+    /// Goes on with the oldest record that is there, and warns.
+    Earliest,
+    /// Goes on with what is written from now on, and warns.
+    Latest,
+}
+
+/// Reads topics, exactly once: only what is committed, from the positions of the restored checkpoint.
 ///
-/// Partition `p` belongs to worker `p % workers`. A record's time is its Kafka timestamp unless
-/// [`event_time`](Self::event_time) says otherwise. No consumer group is used: offsets are kept in
-/// checkpoints only, and nothing is committed to Kafka.
+/// The partitions of a topic belong to the workers in turn. A record's time is its Kafka timestamp
+/// unless [`event_time`](Self::event_time) says otherwise. No consumer group is used: offsets are kept in
+/// checkpoints only.
+///
+/// Partitions that are added while the job runs are found and read from their beginning; those that are
+/// added while it is down, too.
 ///
 /// ```no_run
 /// use staunch::connectors::format::{Json, OnBadRecord};
-/// use staunch::connectors::kafka::{KafkaSource, StartAt};
+/// use staunch::connectors::kafka::{KafkaSource, OnLostOffsets, StartAt};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Order {
@@ -40,16 +64,22 @@ pub enum StartAt {
 ///     cents: u64,
 /// }
 ///
-/// let orders = KafkaSource::<Json<Order>>::topic("localhost:9092", "orders")
-///     .start(StartAt::Latest)
+/// let orders = KafkaSource::<Json<Order>>::topics("localhost:9092", ["orders", "orders-old"])
+///     .start(StartAt::Group("billing".into()))
+///     .on_lost_offsets(OnLostOffsets::Earliest)
 ///     .on_bad_record(OnBadRecord::Skip)
+///     .commit_offsets_to_group("billing-lag")
 ///     .set("fetch.message.max.bytes", "4194304");
 /// ```
 pub struct KafkaSource<F: Format> {
-    pub(super) topic: String,
+    pub(super) topics: Vec<String>,
     pub(super) settings: Settings,
     pub(super) start: StartAt,
     pub(super) bounded: bool,
+    pub(super) committed_only: bool,
+    pub(super) on_lost_offsets: OnLostOffsets,
+    pub(super) discover_every: Duration,
+    pub(super) group: Option<String>,
     pub(super) on_bad_record: OnBadRecord,
     event_time: Option<EventTime<F::Record>>,
     format: PhantomData<fn() -> F>,
@@ -58,11 +88,20 @@ pub struct KafkaSource<F: Format> {
 impl<F: Format> KafkaSource<F> {
     /// Reads this topic of the cluster with these bootstrap brokers (`host:port,host:port`).
     pub fn topic(brokers: impl AsRef<str>, topic: impl Into<String>) -> Self {
+        Self::topics(brokers, [topic])
+    }
+
+    /// Reads several topics as one stream; all have to exist.
+    pub fn topics<T: Into<String>>(brokers: impl AsRef<str>, topics: impl IntoIterator<Item = T>) -> Self {
         Self {
-            topic: topic.into(),
+            topics: topics.into_iter().map(Into::into).collect(),
             settings: Settings::new(brokers.as_ref()),
             start: StartAt::default(),
             bounded: false,
+            committed_only: true,
+            on_lost_offsets: OnLostOffsets::default(),
+            discover_every: DISCOVER_EVERY,
+            group: None,
             on_bad_record: OnBadRecord::default(),
             event_time: None,
             format: PhantomData,
@@ -77,10 +116,41 @@ impl<F: Format> KafkaSource<F> {
     }
 
     /// Ends at what each partition holds at the first start: at its high watermark, waiting for
-    /// transactions that are open below it.
+    /// transactions that are open below it. Partitions that are added later are not read.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.bounded = true;
+        self
+    }
+
+    /// Reads records of transactions that are open, and of those that were aborted. What such records
+    /// lead to is still written once, though they may never have been meant.
+    #[must_use]
+    pub fn read_uncommitted(mut self) -> Self {
+        self.committed_only = false;
+        self
+    }
+
+    /// What to do when records are gone that were to be read next; by default the job stops.
+    #[must_use]
+    pub fn on_lost_offsets(mut self, policy: OnLostOffsets) -> Self {
+        self.on_lost_offsets = policy;
+        self
+    }
+
+    /// How often to look for new partitions, and whether a topic is still the same: every 30 s by default.
+    #[must_use]
+    pub fn discover_every(mut self, interval: Duration) -> Self {
+        self.discover_every = interval;
+        self
+    }
+
+    /// Commits the offsets of each completed checkpoint to this consumer group, so that tools that watch
+    /// groups show how far the job has come. Only for them: the job itself never reads them, unless
+    /// [`StartAt::Group`] names the group at a first start. No consumer may be a member of it.
+    #[must_use]
+    pub fn commit_offsets_to_group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
         self
     }
 
@@ -91,7 +161,8 @@ impl<F: Format> KafkaSource<F> {
         self
     }
 
-    /// What to do with a record that cannot be decoded; by default the job stops.
+    /// What to do with a record that cannot be decoded; by default the job stops. To keep them, read with
+    /// the format [`Try`](crate::format::Try) and write what is undecodable to a sink of its own.
     #[must_use]
     pub fn on_bad_record(mut self, policy: OnBadRecord) -> Self {
         self.on_bad_record = policy;
@@ -112,7 +183,8 @@ impl<F: Format> Source for KafkaSource<F> {
     type Reader = KafkaReader<F>;
 
     fn describe(&self) -> String {
-        format!("kafka topic {}", self.topic)
+        let topics = if self.topics.len() == 1 { "topic" } else { "topics" };
+        format!("kafka {topics} {}", self.topics.join(", "))
     }
 
     fn event_time(&self) -> Option<EventTime<F::Record>> {

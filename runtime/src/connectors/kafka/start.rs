@@ -1,23 +1,26 @@
 //! Opens a worker's consumer: which partitions are its own, where each begins, and where it ends if
 //! the source is bounded. All questions to the brokers have a time limit.
 
+use super::ask::{Asking, Offsets, committed, describe};
 use super::log::Context;
-use super::position::{self, Position};
-use super::raw;
-use super::source::StartAt;
-use crate::api::source::SplitPosition;
+use super::position::{self, Log, Loss, Position};
+use super::raw::{self, Questions, Which};
+use super::source::{OnLostOffsets, StartAt};
+use crate::api::source::{ReaderContext, SplitPosition};
 use crate::connectors::format::Format;
 use crate::connectors::kafka::KafkaSource;
 use crate::error::{Error, ErrorKind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use std::collections::HashMap;
 use std::ffi::CString;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_64;
 
-/// How long the brokers have to answer a question at the start.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How long it may take until librdkafka has begun to check positions against the leaders' epochs.
+const SEEK_WITHIN: Duration = Duration::from_secs(5);
 
 /// librdkafka's defaults that do not suit a job: it waits up to a second before it fetches again
 /// when its queue was full, and 64 KiB of records are little for a worker.
@@ -29,6 +32,7 @@ const DECIDED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("allow.auto.create.topics", "false"),
+    ("enable.partition.eof", "true"),
 ];
 
 fn owned(key: &str) -> Option<&'static str> {
@@ -36,9 +40,10 @@ fn owned(key: &str) -> Option<&'static str> {
         "enable.auto.commit" | "auto.commit.enable" | "auto.commit.interval.ms" | "enable.auto.offset.store" => {
             Some("offsets are kept in checkpoints")
         }
-        "auto.offset.reset" => Some("use .start(StartAt::..)"),
-        "isolation.level" => Some("only committed records are read"),
+        "auto.offset.reset" => Some("use .start(StartAt::..) and .on_lost_offsets(..)"),
+        "isolation.level" => Some("only committed records are read, unless .read_uncommitted() is said"),
         "enable.partition.eof" => Some("use .bounded()"),
+        "group.id" => Some("no group reads; see StartAt::Group and .commit_offsets_to_group(..)"),
         key if key.starts_with("group.") || key.starts_with("partition.assignment") => {
             Some("partitions belong to workers by their number, without a consumer group")
         }
@@ -46,50 +51,97 @@ fn owned(key: &str) -> Option<&'static str> {
     }
 }
 
+/// A topic of the source.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub name: Arc<str>,
+    pub name_c: CString,
+    pub id: Option<String>,
+    pub partitions: i32,
+}
+
 /// One partition of a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Split {
+    /// The topic's number in the source.
+    pub topic: usize,
     pub partition: i32,
     pub position: Position,
     pub finished: bool,
+    /// Its position is not in the log any more, and another one is being asked for.
+    pub lost: bool,
 }
 
-/// Which share of the topic is wanted.
-pub(super) struct Share<'a> {
-    pub group: String,
-    pub worker: usize,
-    pub workers: usize,
-    pub restored: Option<&'a [SplitPosition]>,
+/// What a reader starts with.
+pub(super) struct Opened {
+    /// Reading.
+    pub consumer: Arc<BaseConsumer<Context>>,
+    pub questions: Questions,
+    pub topics: Vec<Topic>,
+    pub splits: Vec<Split>,
+}
+
+/// Which worker reads a partition: those of a topic in turn, each topic beginning with another worker.
+pub(super) fn is_owner(topic: &str, partition: i32, worker: usize, workers: usize) -> bool {
+    let first = xxh3_64(topic.as_bytes()) % workers as u64;
+    (first + u64::from(partition.unsigned_abs())) % workers as u64 == worker as u64
 }
 
 /// The consumer of a worker's partitions, reading, and the partitions in ascending order.
-pub(super) fn open<F: Format>(
-    source: &KafkaSource<F>,
-    share: &Share<'_>,
-) -> Result<(BaseConsumer<Context>, Vec<Split>)> {
-    let topic = CString::new(source.topic.as_str())
-        .map_err(|_| Error::new(ErrorKind::Config, format!("the topic's name {:?} contains a NUL", source.topic)))?;
-    let config = |isolation: &str| {
+pub(super) fn open<F: Format>(source: &KafkaSource<F>, context: &ReaderContext<'_>) -> Result<Opened> {
+    check_names(source)?;
+    let config = |group: &str| {
         let mut config = source.settings.client(DEFAULTS, DECIDED, owned)?;
-        config.set("group.id", &share.group).set("isolation.level", isolation).set("enable.partition.eof", "true");
+        let isolation = if source.committed_only { "read_committed" } else { "read_uncommitted" };
+        config.set("group.id", group).set("isolation.level", isolation);
         Ok::<_, Error>(config)
     };
-    let consumer = create(&config("read_committed")?)?;
-    let count = partitions(&consumer, &source.topic, &source.settings.brokers)?;
-    if let Some(restored) = share.restored {
-        position::check_partitions(restored, &source.topic, count)?;
+    let mut consumer = create(&config(&format!("staunch-{}-{}", context.job, context.id))?)?;
+    let (wake, wake_too) = (context.waker.clone(), context.waker.clone());
+    consumer.set_nonempty_callback(move || wake.wake());
+    let consumer = Arc::new(consumer);
+    let questions = Questions::of_consumer(&consumer, move || wake_too.wake());
+    let topics = describe(&questions, source)?;
+    let restored = context.restored.unwrap_or_default();
+    position::check_topics(restored, &source.topics)?;
+    for topic in &topics {
+        check_vanished(source, restored, topic)?;
     }
-    // Asks for high watermarks: a read_committed client is told the last stable offset instead.
-    let mut asking = config("read_uncommitted")?;
-    asking.remove("group.id");
-    let uncommitted = if source.bounded { Some(create(&asking)?) } else { None };
-    let questions = Questions { consumer: &consumer, uncommitted: uncommitted.as_ref(), topic: &source.topic };
-    let mut splits = Vec::new();
-    for partition in (0..count).filter(|&partition| partition as usize % share.workers == share.worker) {
-        splits.push(questions.split(partition, source, share.restored)?);
+    let mut splits = own_splits(source, context, &topics)?;
+    let start = match (&source.start, context.restored) {
+        (StartAt::Group(group), None) => {
+            let splits: Vec<&Split> = splits.iter().map(|planned| &planned.split).collect();
+            Start::Group(committed(&create(&config(group)?)?, &topics, &splits)?)
+        }
+        (start, None) => Start::Said(start),
+        // A partition that was added since.
+        (_, Some(_)) => Start::Said(&StartAt::Earliest),
+    };
+    let asking = Asking { questions: &questions, topics: &topics, brokers: &source.settings.brokers };
+    place(source, &asking, &mut splits, &start)?;
+    assign(&consumer, &topics, &splits)?;
+    let splits = splits.into_iter().map(|planned| planned.split).collect();
+    Ok(Opened { consumer, questions, topics, splits })
+}
+
+fn check_names<F: Format>(source: &KafkaSource<F>) -> Result<()> {
+    let config = |message: String| Err(Error::new(ErrorKind::Config, message));
+    let topics = &source.topics;
+    if topics.is_empty() {
+        return config("the Kafka source has no topic".to_owned());
     }
-    assign(&consumer, &topic, &source.topic, &splits)?;
-    Ok((consumer, splits))
+    if let Some(topic) = topics.iter().find(|topic| topic.is_empty() || topic.contains(['\0', '/'])) {
+        return config(format!("{topic:?} is no name of a topic"));
+    }
+    if let Some((_, twice)) = topics.iter().enumerate().find(|(number, topic)| topics[..*number].contains(topic)) {
+        return config(format!("the Kafka source lists the topic {twice} twice"));
+    }
+    if matches!(source.start, StartAt::Explicit(_)) && topics.len() > 1 {
+        return config(
+            "StartAt::Explicit is for a source with one topic: give each topic a source of its own".to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn create(config: &ClientConfig) -> Result<BaseConsumer<Context>> {
@@ -99,126 +151,156 @@ fn create(config: &ClientConfig) -> Result<BaseConsumer<Context>> {
     })
 }
 
-/// How many partitions the topic has.
-fn partitions(consumer: &BaseConsumer<Context>, topic: &str, brokers: &str) -> Result<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| {
-        let message = format!(
-            "no broker of {brokers} told about the topic {topic} within {} s: check the address and that Kafka is up",
-            ANSWER_WITHIN.as_secs()
-        );
-        Error::new(ErrorKind::Source, message).caused_by(error)
-    })?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let error = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
-    match (found, error) {
-        (Some(found), None) if !found.partitions().is_empty() => Ok(found.partitions().len() as i32),
-        (_, Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => Err(Error::new(
-            ErrorKind::Source,
-            format!("this user may not describe the topic {topic}: allow it Describe and Read"),
-        )),
-        (_, error) => {
-            let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            Err(Error::new(
-                ErrorKind::Source,
-                format!("the topic {topic} does not exist{why}: create it, or fix its name"),
-            ))
+fn check_vanished<F: Format>(source: &KafkaSource<F>, restored: &[SplitPosition], topic: &Topic) -> Result<()> {
+    for split in position::vanished(restored, &topic.name, topic.partitions) {
+        lost(source, split, "the topic has no such partition any more: it was deleted and created again")?;
+    }
+    Ok(())
+}
+
+/// Warns of a loss, or returns it as the error that stops the job.
+fn lost<F: Format>(source: &KafkaSource<F>, split: &str, why: impl std::fmt::Display) -> Result<()> {
+    match source.on_lost_offsets {
+        OnLostOffsets::Stop => {
+            let message = format!(
+                "reading cannot go on at {split}: {why}. Say with .on_lost_offsets(OnLostOffsets::Earliest) or Latest \
+                 where to go on without the lost records, or start anew with a new checkpoint store"
+            );
+            Err(Error::new(ErrorKind::Checkpoint, message))
+        }
+        policy => {
+            tracing::warn!(target: "staunch::kafka", split, ?policy, "records are lost: {why}");
+            Ok(())
         }
     }
 }
 
-struct Questions<'a> {
-    consumer: &'a BaseConsumer<Context>,
-    uncommitted: Option<&'a BaseConsumer<Context>>,
-    topic: &'a str,
+/// A split, and whether its position was known before.
+struct Planned {
+    split: Split,
+    restored: bool,
 }
 
-impl Questions<'_> {
-    fn split<F: Format>(
-        &self,
-        partition: i32,
-        source: &KafkaSource<F>,
-        restored: Option<&[SplitPosition]>,
-    ) -> Result<Split> {
-        let known = restored.map_or(Ok(None), |restored| position::find(restored, self.topic, partition))?;
-        let (low, stable) = self.watermarks(self.consumer, partition)?;
-        let mut position = match known {
-            Some((position, finished)) if finished => return Ok(Split { partition, position, finished }),
-            Some((position, _)) => self.check_range(partition, position, low)?,
-            None => {
-                let first_start = restored.is_none();
-                let start = if first_start { &source.start } else { &StartAt::Earliest };
-                let offset = self.first(partition, start, low, stable)?;
-                Position { offset, leader_epoch: None, end: None }
+fn own_splits<F: Format>(
+    source: &KafkaSource<F>,
+    context: &ReaderContext<'_>,
+    topics: &[Topic],
+) -> Result<Vec<Planned>> {
+    let mut splits = Vec::new();
+    for (number, topic) in topics.iter().enumerate() {
+        let is_mine = |partition: &i32| is_owner(&topic.name, *partition, context.worker, context.workers);
+        for partition in (0..topic.partitions).filter(is_mine) {
+            let known = match context.restored {
+                Some(restored) => position::find(restored, &topic.name, partition)?,
+                None => None,
+            };
+            let is_restored = known.is_some();
+            // What a bounded source reads was fixed at its first start.
+            if source.bounded && context.restored.is_some() && !is_restored {
+                continue;
             }
-        };
-        match self.uncommitted {
-            Some(uncommitted) if position.end.is_none() => {
-                position.end = Some(self.watermarks(uncommitted, partition)?.1);
-            }
-            Some(_) => {}
-            None => position.end = None,
-        }
-        let finished = position.end.is_some_and(|end| position.offset >= end);
-        Ok(Split { partition, position, finished })
-    }
-
-    /// A partition's oldest offset, and its end as this client sees it.
-    fn watermarks(&self, client: &BaseConsumer<Context>, partition: i32) -> Result<(i64, i64)> {
-        client.fetch_watermarks(self.topic, partition, ANSWER_WITHIN).map_err(|error| self.unanswered(partition, error))
-    }
-
-    fn check_range(&self, partition: i32, position: Position, low: i64) -> Result<Position> {
-        if position.offset >= low {
-            return Ok(position);
-        }
-        let message = format!(
-            "{}/{partition}: the checkpoint goes on at offset {}, but the oldest record left is {low}: retention removed \
-             {} offsets that were never read. Start anew with a new checkpoint store, and keep records longer",
-            self.topic,
-            position.offset,
-            low - position.offset
-        );
-        Err(Error::new(ErrorKind::Source, message))
-    }
-
-    fn first(&self, partition: i32, start: &StartAt, low: i64, stable: i64) -> Result<i64> {
-        match start {
-            StartAt::Earliest => Ok(low),
-            StartAt::Latest => Ok(stable),
-            StartAt::Explicit(offsets) => Ok(offsets.get(&partition).copied().unwrap_or(low)),
-            StartAt::Timestamp(ms) => {
-                let mut times = TopicPartitionList::new();
-                times
-                    .add_partition_offset(self.topic, partition, Offset::Offset(*ms))
-                    .map_err(|error| self.unanswered(partition, error))?;
-                let found = self
-                    .consumer
-                    .offsets_for_times(times, ANSWER_WITHIN)
-                    .map_err(|error| self.unanswered(partition, error))?;
-                match found.find_partition(self.topic, partition).map(|entry| entry.offset()) {
-                    Some(Offset::Offset(offset)) if offset >= 0 => Ok(offset),
-                    _ => Ok(stable),
-                }
-            }
+            let (position, finished) = known.unwrap_or_default();
+            // A source that is not bounded any more goes on where it had ended.
+            let finished = finished && source.bounded;
+            let split = Split { topic: number, partition, position, finished, lost: false };
+            splits.push(Planned { split, restored: is_restored });
         }
     }
-
-    fn unanswered(&self, partition: i32, error: KafkaError) -> Error {
-        let message = format!("Kafka did not tell the offsets of {}/{partition}: is its leader up?", self.topic);
-        Error::new(ErrorKind::Source, message).caused_by(error)
-    }
+    Ok(splits)
 }
 
-fn assign(consumer: &BaseConsumer<Context>, topic: &CString, name: &str, splits: &[Split]) -> Result<()> {
-    let failed = |error: KafkaError| {
-        Error::new(ErrorKind::Source, format!("cannot read from the positions of {name}")).caused_by(error)
-    };
+/// Where splits start that have no position yet.
+enum Start<'a> {
+    Said(&'a StartAt),
+    Group(Offsets),
+}
+
+/// Gives each split the position where it goes on, or starts.
+fn place<F: Format>(
+    source: &KafkaSource<F>,
+    asking: &Asking<'_>,
+    splits: &mut [Planned],
+    start: &Start<'_>,
+) -> Result<()> {
+    let open: Vec<&Split> = splits.iter().map(|planned| &planned.split).filter(|split| !split.finished).collect();
+    let low = asking.offsets(&open, Which::Earliest, false)?;
+    let high = asking.offsets(&open, Which::Latest, false)?;
+    let mut latest = HashMap::new();
+    let mut timed = HashMap::new();
+    let has_new = splits.iter().any(|planned| !planned.restored);
+    if has_new && !matches!(start, Start::Said(StartAt::Earliest)) {
+        latest = asking.offsets(&open, Which::Latest, source.committed_only)?;
+    }
+    if let (true, Start::Said(StartAt::Timestamp(ms))) = (has_new, start) {
+        timed = asking.offsets(&open, Which::At(*ms), source.committed_only)?;
+    }
+    for Planned { split, restored } in splits.iter_mut().filter(|planned| !planned.split.finished) {
+        let at = (split.topic, split.partition);
+        let (low, high) = (low[&at], high[&at]);
+        let latest = latest.get(&at).copied().unwrap_or(high);
+        let topic = &asking.topics[split.topic];
+        let log = Log { topic_id: topic.id.as_deref(), low, high };
+        if !*restored {
+            split.position.offset = match start {
+                Start::Said(StartAt::Earliest) => low,
+                Start::Said(StartAt::Latest) => latest,
+                Start::Said(StartAt::Timestamp(_)) => timed.get(&at).copied().filter(|at| *at >= 0).unwrap_or(latest),
+                Start::Said(StartAt::Explicit(offsets)) => offsets.get(&split.partition).copied().unwrap_or(low),
+                Start::Said(StartAt::Group(_)) => low,
+                Start::Group(offsets) => offsets.get(&at).copied().unwrap_or(low),
+            };
+        }
+        if let Some(loss) = log.check(&split.position) {
+            let place = format!("{}/{} offset {}", topic.name, split.partition, split.position.offset);
+            lost(source, &place, &loss)?;
+            let offset = if source.on_lost_offsets == OnLostOffsets::Latest { high } else { low };
+            let end = split.position.end.filter(|_| loss != Loss::Recreated);
+            split.position = Position { offset, end, ..Position::default() };
+        }
+        split.position.topic_id = topic.id.clone();
+        split.position.end = source.bounded.then(|| split.position.end.unwrap_or(high));
+        split.finished = split.position.end.is_some_and(|end| split.position.offset >= end);
+    }
+    Ok(())
+}
+
+/// Where to read these splits from, as librdkafka wants to be told.
+pub(super) fn positions<'a>(
+    topics: &[Topic],
+    splits: impl Iterator<Item = &'a Split>,
+) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
-    for split in splits.iter().filter(|split| !split.finished) {
-        list.add_partition_offset(name, split.partition, Offset::Offset(split.position.offset)).map_err(failed)?;
+    for split in splits {
+        let topic = &topics[split.topic];
+        list.add_partition_offset(&topic.name, split.partition, Offset::Offset(split.position.offset))?;
         if let Some(epoch) = split.position.leader_epoch {
-            raw::set_leader_epoch(&list, topic, split.partition, epoch);
+            raw::set_leader_epoch(&list, &topic.name_c, split.partition, epoch);
         }
     }
-    consumer.assign(&list).map_err(failed)
+    Ok(list)
+}
+
+fn assign(consumer: &BaseConsumer<Context>, topics: &[Topic], splits: &[Planned]) -> Result<()> {
+    let failed = |error: KafkaError| {
+        Error::new(ErrorKind::Source, "librdkafka does not read from the positions that it was given").caused_by(error)
+    };
+    let unfinished = || splits.iter().map(|planned| &planned.split).filter(|split| !split.finished);
+    consumer.assign(&positions(topics, unfinished()).map_err(failed)?).map_err(failed)?;
+    // librdkafka compares a position's epoch with the leader's log only when it seeks there: without
+    // this, a log that was cut back while the job was down, and has grown since, would go unnoticed.
+    let deadline = Instant::now() + SEEK_WITHIN;
+    let checked = || unfinished().filter(|split| split.position.leader_epoch.is_some());
+    let mut list = positions(topics, checked()).map_err(failed)?;
+    while list.count() > 0 {
+        let answer = consumer.seek_partitions(list, SEEK_WITHIN).map_err(failed)?;
+        let refused = answer.elements().iter().find_map(|entry| entry.error().err());
+        match refused {
+            None => break,
+            // It has not begun to read yet.
+            Some(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Some(error) => return Err(failed(error)),
+        }
+        list = positions(topics, checked()).map_err(failed)?;
+    }
+    Ok(())
 }

@@ -1,22 +1,21 @@
-//! [`KafkaWriter`]: one worker's records, turned into bytes and handed to librdkafka.
+//! [`KafkaWriter`]: one worker's records, turned into messages and handed to librdkafka.
 //!
 //! Never blocks: what finds no room is kept, and `ready` is false until it is gone. Records of an
 //! epoch are handed over only when all of the previous epoch were acknowledged, as otherwise a retry
 //! inside librdkafka could put an older record behind a newer one.
 
-use super::pool::{Deferred, Pool, Record};
-use super::producer::{Delivery, Outlet, Waiter};
-use super::raw::ProducerTopic;
+use super::lanes::Lanes;
+use super::message::{Headers, Kept, Outgoing, Shape, To, TopicOf};
+use super::pool::{Deferred, Pool};
+use super::producer::Waiter;
 use crate::api::batch::Batch;
 use crate::api::sink::SinkWriter;
 use crate::connectors::format::Format;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::time::Timestamp;
-use rdkafka::types::RDKafkaErrorCode;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::ffi::CString;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -24,144 +23,131 @@ use std::sync::Arc;
 /// More means higher throughput and a longer flush at the barrier.
 const IN_FLIGHT_MAX: u64 = 60_000;
 
-/// Takes a record's key into a buffer; false for a record without key.
-pub(super) type KeyOf<T> = Arc<dyn Fn(&T, &mut Vec<u8>) -> bool + Send + Sync>;
-
-/// What `seal` tells `prepare`.
-#[derive(Serialize, Deserialize)]
+/// What `seal` tells `prepare`, of each route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sealed {
-    /// The writer's number in its participant.
-    pub writer: usize,
-    /// How many records it wrote since the last seal (without transactions: since it was made).
+    /// The route's number in its participant.
+    pub route: usize,
+    /// How many records were handed over since the last seal (without transactions: since the start),
+    /// without those that are deferred.
     pub records: u64,
 }
 
 /// Writes one worker's records of one sink.
 pub struct KafkaWriter<F: Format> {
-    pub(super) topic: CString,
-    /// Counts the participant's writers, of all its sinks.
-    pub(super) number: usize,
-    pub(super) pool: Arc<Pool>,
-    pub(super) waiter: Arc<Waiter>,
-    pub(super) key: KeyOf<F::Record>,
-    pub(super) epoch: Epoch,
-    lane: Option<Lane>,
-    /// Records of this epoch, given to librdkafka or kept.
-    records: u64,
-    /// The sealed epoch whose records may still be under way, and how many they are.
-    sealed: Option<(Epoch, u64)>,
-    kept: VecDeque<Record>,
-    key_bytes: Vec<u8>,
-    value_bytes: Vec<u8>,
+    shape: Shape<F::Record>,
+    lanes: Lanes,
+    pool: Arc<Pool>,
+    waiter: Arc<Waiter>,
+    epoch: Epoch,
+    /// The sealed epoch whose records may still be under way.
+    awaited: Option<Awaited>,
+    kept: VecDeque<Kept>,
+    buffers: Buffers,
+    /// The name of a record's topic.
+    topic: String,
     format: PhantomData<fn() -> F>,
 }
 
-/// The way into the epoch's transaction.
-struct Lane {
-    // Before the outlet, whose producer it belongs to.
-    topic: ProducerTopic<Delivery>,
-    outlet: Arc<Outlet>,
+struct Awaited {
+    epoch: Epoch,
+    sealed: Vec<Sealed>,
+    /// Some of its records are sent by the participant.
+    deferred: bool,
+}
+
+/// One message's bytes; the memory serves for all.
+#[derive(Default)]
+struct Buffers {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    headers: Headers,
+}
+
+impl Buffers {
+    /// The record as a message, and why it has no value that could be written.
+    #[inline]
+    fn fill<F: Format>(
+        &mut self,
+        shape: &Shape<F::Record>,
+        record: &F::Record,
+        time: Timestamp,
+    ) -> (Outgoing<'_>, Option<String>) {
+        self.key.clear();
+        let has_key = shape.key.as_ref().is_some_and(|key| key(record, &mut self.key));
+        if let Some(headers) = &shape.headers {
+            self.headers.clear();
+            headers(record, &mut self.headers);
+        }
+        self.value.clear();
+        let is_tombstone = shape.tombstone.as_ref().is_some_and(|is_tombstone| is_tombstone(record));
+        let encoded = if is_tombstone { Ok(()) } else { F::encode(record, &mut self.value) };
+        let time = shape.timestamp.as_ref().map_or(time, |timestamp| timestamp(record));
+        let message = Outgoing {
+            key: has_key.then_some(self.key.as_slice()),
+            value: (!is_tombstone && encoded.is_ok()).then_some(self.value.as_slice()),
+            // librdkafka takes a timestamp of 0 for "now"; a negative one is none of Kafka's.
+            timestamp_ms: (time > Timestamp::from_millis(0)).then(|| time.as_millis()),
+            partition: shape.partition.as_ref().and_then(|partition| partition(record)),
+            headers: &self.headers,
+        };
+        (message, encoded.err().map(|error| format!("a record {error}")))
+    }
 }
 
 impl<F: Format> KafkaWriter<F> {
     pub(super) fn new(
-        topic: CString,
-        number: usize,
+        shape: Shape<F::Record>,
+        lanes: Lanes,
         pool: Arc<Pool>,
         waiter: Arc<Waiter>,
-        key: KeyOf<F::Record>,
         epoch: Epoch,
     ) -> Self {
-        Self {
-            topic,
-            number,
-            pool,
-            waiter,
-            key,
-            epoch,
-            lane: None,
-            records: 0,
-            sealed: None,
-            kept: VecDeque::new(),
-            key_bytes: Vec::new(),
-            value_bytes: Vec::new(),
-            format: PhantomData,
-        }
+        let (kept, buffers, topic) = (VecDeque::new(), Buffers::default(), String::new());
+        Self { shape, lanes, pool, waiter, epoch, awaited: None, kept, buffers, topic, format: PhantomData }
     }
 
-    /// Opens the lane if the previous epoch has arrived and a transaction is ready.
-    fn has_lane(&mut self) -> Result<bool> {
-        if let Some((epoch, records)) = self.sealed {
-            if !self.pool.has_arrived(epoch, self.number, records)? {
+    /// How many records were refused, and left out or written to the dead letters: see
+    /// [`OnRefused`](super::message::OnRefused).
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.lanes.refused()
+    }
+
+    /// Opens the lanes if the previous epoch has arrived and a transaction is ready.
+    fn is_open(&mut self) -> Result<bool> {
+        if let Some(awaited) = &self.awaited {
+            if !self.has_arrived(awaited)? {
                 return Ok(false);
             }
-            self.sealed = None;
+            self.awaited = None;
         }
-        if self.lane.is_none() {
-            let Some(outlet) = self.pool.outlet(self.epoch, self.number)? else { return Ok(false) };
-            self.lane = Some(Lane { topic: outlet.topic(&self.topic)?, outlet });
+        if self.lanes.outlet().is_none() {
+            let Some(outlet) = self.pool.outlet(self.epoch, self.lanes.shard())? else { return Ok(false) };
+            self.lanes.open(outlet);
         }
         Ok(true)
     }
 
-    /// Sends what was kept, as far as there is room; whether all of it is gone.
-    fn send_kept(&mut self) -> Result<bool> {
-        if self.kept.is_empty() {
-            return Ok(true);
+    fn has_arrived(&self, awaited: &Awaited) -> Result<bool> {
+        if awaited.deferred {
+            return self.pool.is_prepared(awaited.epoch);
         }
-        let Some(lane) = &self.lane else { return Ok(false) };
-        let mut sent = 0;
-        while let Some(record) = self.kept.front() {
-            if !send(&lane.topic, record.key.as_deref(), &record.value, record.timestamp_ms, self.number)? {
-                break;
+        for sealed in &awaited.sealed {
+            if !self.pool.has_arrived(awaited.epoch, self.lanes.shard(), sealed.route, sealed.records)? {
+                return Ok(false);
             }
-            self.kept.pop_front();
-            sent += 1;
         }
-        lane.outlet.count_sent(sent);
-        Ok(self.kept.is_empty())
+        Ok(true)
     }
 
     fn has_room(&mut self) -> Result<bool> {
-        if !self.has_lane()? || !self.send_kept()? {
+        if !self.is_open()? || !self.lanes.give_all(&mut self.kept)? {
             return Ok(false);
         }
-        let Some(lane) = &self.lane else { return Ok(false) };
-        lane.outlet.check_reports()?;
-        Ok(lane.outlet.in_flight() < IN_FLIGHT_MAX)
-    }
-
-    /// Encodes one record into the writer's buffers; whether it has a key.
-    fn encode(&mut self, record: &F::Record) -> Result<bool> {
-        self.value_bytes.clear();
-        F::encode(record, &mut self.value_bytes).map_err(|error| {
-            let message = format!("a record for the Kafka topic {} {error}", self.topic.to_string_lossy());
-            Error::new(ErrorKind::Sink, message)
-        })?;
-        self.key_bytes.clear();
-        Ok((self.key)(record, &mut self.key_bytes))
-    }
-}
-
-/// Hands a record to librdkafka; false if its queue is full.
-pub(super) fn send(
-    topic: &ProducerTopic<Delivery>,
-    key: Option<&[u8]>,
-    value: &[u8],
-    timestamp_ms: Option<i64>,
-    writer: usize,
-) -> Result<bool> {
-    match topic.send(key, value, timestamp_ms, writer) {
-        Ok(()) => Ok(true),
-        Err(RDKafkaErrorCode::QueueFull) => Ok(false),
-        Err(RDKafkaErrorCode::MessageSizeTooLarge) => Err(Error::new(
-            ErrorKind::Sink,
-            format!(
-                "a record of {} bytes is too large for Kafka: raise message.max.bytes here and on the topic",
-                value.len()
-            ),
-        )),
-        Err(error) => Err(Error::new(ErrorKind::Sink, "librdkafka took no record").caused_by(error)),
+        let Some(outlet) = self.lanes.outlet() else { return Ok(false) };
+        outlet.check_reports()?;
+        Ok(outlet.in_flight() < IN_FLIGHT_MAX)
     }
 }
 
@@ -178,28 +164,25 @@ impl<F: Format> SinkWriter for KafkaWriter<F> {
     }
 
     fn write(&mut self, batch: &mut Batch<F::Record>) -> Result<()> {
-        let mut open = self.has_lane()? && self.send_kept()?;
-        let mut sent = 0;
+        let mut open = self.is_open()? && self.lanes.give_all(&mut self.kept)?;
         for (record, time) in batch.drain() {
-            let has_key = self.encode(&record)?;
-            // librdkafka takes a timestamp of 0 for "now"; a negative one is none of Kafka's.
-            let timestamp_ms = (time > Timestamp::from_millis(0)).then(|| time.as_millis());
-            let key = has_key.then_some(self.key_bytes.as_slice());
-            open = match &self.lane {
-                Some(lane) if open => send(&lane.topic, key, &self.value_bytes, timestamp_ms, self.number)?,
-                _ => false,
+            let (message, broken) = self.buffers.fill::<F>(&self.shape, &record, time);
+            let to = match &self.shape.topic {
+                TopicOf::Fixed(_) => To::Fixed,
+                TopicOf::Each(topic) => {
+                    self.topic.clear();
+                    topic(&record, &mut self.topic);
+                    To::Named(self.topic.as_str())
+                }
             };
-            if open {
-                sent += 1;
-            } else {
-                let key = key.map(<[u8]>::to_vec);
-                self.kept.push_back(Record { key, value: self.value_bytes.clone(), timestamp_ms });
+            open = open && self.lanes.give(to, &message, broken.as_deref())?;
+            if !open {
+                self.kept.push_back(Kept::of(to, &message, broken));
             }
-            self.records += 1;
         }
-        if let Some(lane) = &self.lane {
-            lane.outlet.count_sent(sent);
-            lane.outlet.check_reports()?;
+        self.lanes.tell();
+        if let Some(outlet) = self.lanes.outlet() {
+            outlet.check_reports()?;
         }
         Ok(())
     }
@@ -209,17 +192,17 @@ impl<F: Format> SinkWriter for KafkaWriter<F> {
             let message = format!("a Kafka writer of epoch {} was told to seal epoch {epoch}", self.epoch);
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        if !self.kept.is_empty() {
-            let records = std::mem::take(&mut self.kept).into();
-            self.pool.defer(epoch, Deferred { writer: self.number, topic: self.topic.clone(), records });
+        let deferred = !self.kept.is_empty();
+        if deferred {
+            let kept = std::mem::take(&mut self.kept);
+            self.pool.defer(epoch, Deferred { lanes: self.lanes.copy(), kept });
         }
-        let sealed = Sealed { writer: self.number, records: self.records };
-        if self.pool.is_transactional() {
-            self.sealed = Some((epoch, self.records));
-            self.lane = None;
-            self.records = 0;
+        let sealed = self.lanes.seal(self.pool.is_transactional());
+        let bytes = serde_json::to_vec(&sealed);
+        if self.pool.is_transactional() || deferred {
+            self.awaited = Some(Awaited { epoch, sealed, deferred });
         }
         self.epoch = epoch.next();
-        serde_json::to_vec(&sealed).map_err(|error| Error::new(ErrorKind::Internal, "sealed").caused_by(error))
+        bytes.map_err(|error| Error::new(ErrorKind::Internal, "sealed").caused_by(error))
     }
 }

@@ -123,6 +123,14 @@ impl CheckpointLog {
         Err(Error::new(ErrorKind::Config, message))
     }
 
+    /// The checkpoint that a claim would go on from now. Changes nothing, and holds for this moment only.
+    ///
+    /// # Errors
+    /// As [`CheckpointLog::claim`].
+    pub fn look(&self, restore: RestoreFrom) -> Result<Option<Manifest>> {
+        Ok(base::choose(&read_slots(&*self.store)?, restore)?.map(|base| base.manifest))
+    }
+
     /// Takes the job over. From here on no earlier attempt can publish.
     ///
     /// # Errors

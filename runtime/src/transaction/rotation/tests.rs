@@ -65,7 +65,8 @@ fn retired_producers_do_not_come_back_and_aborted_ones_do_at_once() {
 #[test]
 fn each_shard_has_a_transaction_and_an_unused_one_serves_the_next_epoch() {
     let mut rotation = Rotation::new(2, BTreeSet::new());
-    (made(&mut rotation), made(&mut rotation));
+    made(&mut rotation);
+    made(&mut rotation);
     assert_eq!(rotation.wanted(), None);
     let (first, second) = (rotation.take(Epoch(1), 0).unwrap(), rotation.take(Epoch(1), 1).unwrap());
     assert_ne!(first, second);

@@ -99,6 +99,23 @@ fn younger_epochs_are_written_again_behind_a_replayed_one() {
 }
 
 #[test]
+fn younger_epochs_are_written_again_behind_one_that_a_dead_recovery_replayed() {
+    let cluster = Cluster::new();
+    let first = written(&cluster, 0, 1, &[1, 3]);
+    let second = written(&cluster, 1, 2, &[5, 7]);
+    cluster.expire("job/lineage/0");
+    // Dies when the older one is settled: the younger one is still open, in front of it.
+    let mut recovery = recovery(Epoch(2), &[first, second], false);
+    let published = recovery.published("kafka").remove(0);
+    let accept = |_: &KafkaCommittable| Ok(());
+    settle::settle_published(&mut cluster.clone(), published, &mut recovery, settle::Wish::Commit, accept).unwrap();
+    assert_eq!(cluster.state("job/lineage/1"), "Ongoing");
+    let listed = recover(&cluster, recovery.listed(), false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/0~r1", "job/lineage/1~r1"]);
+    assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
+}
+
+#[test]
 fn a_replay_whose_id_is_taken_over_is_not_published() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2]);

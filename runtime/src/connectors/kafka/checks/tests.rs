@@ -39,6 +39,13 @@ fn a_transaction_outlasts_the_interval() {
 }
 
 #[test]
+fn another_store_under_the_same_name_is_told() {
+    assert!(other_stores(&context(), ["j/l/0", "j/l/1"].into_iter()).is_empty());
+    let told = other_stores(&context(), ["j/l/0", "j/other/3"].into_iter()).concat();
+    assert!(told.contains("1 open") && told.contains("j/other/3"), "{told}");
+}
+
+#[test]
 fn brokers_set_the_longest_timeout() {
     let configs = told(&[(TIMEOUT_MAX, "900000")]);
     broker_timeout(900 * SECOND, &configs).unwrap();

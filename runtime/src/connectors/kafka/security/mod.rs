@@ -34,7 +34,10 @@ pub enum Security {
 }
 
 impl Security {
-    /// Reads librdkafka's options.
+    /// Reads librdkafka's options: `security.protocol`; `ssl.ca.*`, `ssl.certificate.*` and `ssl.key.*` with
+    /// PEM in files or as text, `ssl.endpoint.identification.algorithm`, `enable.ssl.certificate.verification`;
+    /// `sasl.mechanism` PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 with `sasl.username` and `sasl.password`, or
+    /// OAUTHBEARER with `sasl.oauthbearer.config`. Others that a connection's safety depends on are refused.
     ///
     /// # Errors
     /// `Config`, naming the option, for what is wrong, missing, or not to be had without librdkafka.

@@ -50,8 +50,6 @@ pub(super) struct Connection {
     correlation: i32,
     /// Of each request that the broker knows: key, lowest and highest version.
     versions: Vec<(i16, i16, i16)>,
-    /// When the broker wants to be told again who we are (KIP-368).
-    expires: Option<Instant>,
 }
 
 impl Connection {
@@ -60,17 +58,12 @@ impl Connection {
         let stream = within(connecting, connect(host, port, access)).await;
         let stream = stream.map_err(|error| trouble(&error, host, port, Some(&access.security)))?;
         let (correlation, versions) = (0, Vec::new());
-        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions, expires: None };
+        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions };
         connection.learn_versions(access, deadline).await?;
         if let Some(sasl) = access.security.sasl() {
             connection.authenticate(sasl, deadline).await?;
         }
         Ok(connection)
-    }
-
-    /// Whether the broker would refuse it, as we have to say again who we are.
-    pub fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|expires| Instant::now() >= expires)
     }
 
     /// Sends a request in the highest version that both sides know, of those given.
@@ -135,7 +128,8 @@ impl Connection {
         Ok(())
     }
 
-    /// KIP-43, KIP-152.
+    /// KIP-43, KIP-152. A broker that wants to be told again after some time (KIP-368) closes the connection, and
+    /// is told on the next one.
     async fn authenticate(&mut self, sasl: &Sasl, deadline: Instant) -> Result<(), Trouble> {
         let mechanism = StrBytes::from_static_str(sasl.mechanism());
         let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
@@ -153,7 +147,6 @@ impl Connection {
         let (mut message, mut exchange) = sasl.begin(nonce, SystemClock.now_ms());
         loop {
             let request = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
-            let started = Instant::now();
             let answer = self.call(request, 2..=2, deadline).await?.1;
             if answer.error_code != 0 {
                 let why = answer.error_message.map(|why| format!(" ({})", &*why)).unwrap_or_default();
@@ -161,10 +154,6 @@ impl Connection {
                 return Err(self.refused(format!(
                     "it does not let {user:?} in with {mechanism}: check sasl.username and sasl.password, or the token{why}"
                 )));
-            }
-            if let Ok(lifetime @ 1..) = u64::try_from(answer.session_lifetime_ms) {
-                // Some time before, as the broker counts from its own side.
-                self.expires = Some(started + Duration::from_millis(lifetime) / 5 * 4);
             }
             match exchange.next(&answer.auth_bytes).map_err(|why| self.refused(why))? {
                 None => return Ok(()),

@@ -9,6 +9,7 @@ mod batch;
 mod connection;
 mod fetch;
 mod frame;
+mod inspect;
 mod network;
 mod records;
 mod refusal;
@@ -18,6 +19,7 @@ mod survey;
 mod transactions;
 
 pub use frame::read_answer;
+pub use inspect::TransactionFacts;
 pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 
@@ -120,6 +122,15 @@ impl Cluster {
         self.runtime.block_on(self.network.list(prefix, Instant::now() + within))
     }
 
+    /// The transactions that are open under ids that start so, of all brokers, as their coordinators describe
+    /// them. Those that we may not describe are left out by the brokers.
+    ///
+    /// # Errors
+    /// `Sink` when a broker does not answer in time.
+    pub fn open_transactions(&mut self, prefix: &str, within: Duration) -> Result<Vec<TransactionFacts>> {
+        self.runtime.block_on(self.network.open_transactions(prefix, Instant::now() + within))
+    }
+
     /// Aborts whatever this id has open, and locks out whoever was using it.
     ///
     /// # Errors
@@ -190,3 +201,6 @@ impl Cluster {
         self.runtime.block_on(self.network.copy(range, within))
     }
 }
+
+#[cfg(test)]
+mod tests;

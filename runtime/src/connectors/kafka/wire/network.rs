@@ -104,7 +104,7 @@ impl Network {
         deadline: Instant,
     ) -> Result<(i16, R::Response), Trouble> {
         // Taken out while in use: a connection that failed half way is not put back.
-        let mut connection = match self.connections.remove(address).filter(|connection| !connection.is_expired()) {
+        let mut connection = match self.connections.remove(address) {
             Some(connection) => connection,
             None => Connection::open(&address.0, address.1, &self.access, deadline).await?,
         };

@@ -1,0 +1,203 @@
+//! What all writers of a participant share: the numbers under which delivery reports count, and what
+//! is known of the topics.
+
+use super::producer::Outlet;
+use super::raw::{Answer, Found};
+use crate::error::{Error, ErrorKind, Result};
+use rdkafka::types::RDKafkaErrorCode;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A broker that has just started may not know a topic yet: it has to say so twice, this far apart.
+const DOUBT: Duration = Duration::from_millis(400);
+/// How long it is believed that a topic does not exist, or has no more partitions.
+const BELIEVED: Duration = Duration::from_secs(10);
+/// A pipeline that makes up topic names fills no more memory than this with those that do not exist.
+const REFUSED_MAX: usize = 1_000;
+
+/// A sink's writer on one worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Writer {
+    pub sink: String,
+    pub worker: usize,
+    /// Which of an epoch's transactions its records go into: always the same, so that their order is kept.
+    pub shard: usize,
+}
+
+/// One writer's records for one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub writer: Writer,
+    pub topic: String,
+}
+
+/// What is known of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Topic {
+        id: String,
+        partitions: i32,
+    },
+    /// It cannot be written to.
+    Refused(String),
+}
+
+#[derive(Default)]
+pub(super) struct Routes(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    routes: Vec<Route>,
+    topics: HashMap<String, (Known, Instant)>,
+}
+
+impl Routes {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new route's number: it travels with each of its records and comes back in their reports.
+    pub fn add(&self, route: Route) -> usize {
+        let mut state = self.state();
+        state.routes.push(route);
+        state.routes.len() - 1
+    }
+
+    /// The route with this number, and its topic's id.
+    pub fn get(&self, number: usize) -> (Route, String) {
+        let state = self.state();
+        let route = state.routes[number].clone();
+        let id = match state.topics.get(&route.topic) {
+            Some((Known::Topic { id, .. }, _)) => id.clone(),
+            _ => String::new(),
+        };
+        (route, id)
+    }
+
+    /// What is known, unless it is to be asked anew: that a topic is missing or may not be written to
+    /// is believed for a while, that it exists until the end.
+    pub fn look(&self, topic: &str, now: Instant) -> Option<Known> {
+        let state = self.state();
+        let (known, since) = state.topics.get(topic)?;
+        let believed = matches!(known, Known::Topic { .. }) || now.duration_since(*since) < BELIEVED;
+        believed.then(|| known.clone())
+    }
+
+    /// Whether the topic was last asked about so long ago that it may have got more partitions.
+    pub fn may_have_grown(&self, topic: &str, now: Instant) -> bool {
+        self.state().topics.get(topic).is_none_or(|(_, since)| now.duration_since(*since) >= BELIEVED)
+    }
+
+    /// Learns of a topic, waiting for the answer. For threads that may block.
+    ///
+    /// # Errors
+    /// `Sink` if it cannot be written to, or no broker answers in time.
+    pub fn resolve(&self, outlet: &Outlet, topic: &str, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        let mut is_doubted = true;
+        loop {
+            if let Some(Known::Topic { .. }) = self.look(topic, Instant::now()) {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let found = match outlet.ask_about(topic, left, || {}).wait(left) {
+                Some(Answer::Topics(Ok(found))) => found.into_iter().next(),
+                Some(Answer::Topics(Err(why))) => return Err(unanswered(topic).caused_by(why)),
+                _ => None,
+            };
+            let found = found.ok_or_else(|| unanswered(topic))?;
+            if found.error == Some(RDKafkaErrorCode::UnknownTopicOrPartition) && is_doubted && DOUBT < left {
+                is_doubted = false;
+                std::thread::sleep(DOUBT);
+                continue;
+            }
+            if let Known::Refused(why) = self.learn(topic, &found, Instant::now()) {
+                return Err(Error::new(ErrorKind::Sink, format!("the Kafka sink: {why}")));
+            }
+        }
+    }
+
+    /// Takes in what a broker said of a topic.
+    pub fn learn(&self, topic: &str, told: &Found, now: Instant) -> Known {
+        let known = judge(topic, told);
+        let mut state = self.state();
+        if state.topics.len() >= REFUSED_MAX {
+            state.topics.retain(|_, (known, _)| matches!(known, Known::Topic { .. }));
+        }
+        state.topics.insert(topic.to_owned(), (known.clone(), now));
+        known
+    }
+}
+
+fn unanswered(topic: &str) -> Error {
+    Error::new(ErrorKind::Sink, format!("no broker told about the topic {topic} in time: is Kafka up?"))
+}
+
+fn judge(topic: &str, told: &Found) -> Known {
+    match told.error {
+        None if !told.may_write => {
+            Known::Refused(format!("this user may not write to the topic {topic}: allow it Write and Describe"))
+        }
+        None => Known::Topic { id: told.id.clone().unwrap_or_default(), partitions: told.partitions },
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            Known::Refused(format!("this user may not describe the topic {topic}: allow it Write and Describe"))
+        }
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            Known::Refused(format!("the topic {topic} does not exist: create it, or correct its name"))
+        }
+        Some(error) => Known::Refused(format!("the topic {topic} cannot be written to: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error: Option<RDKafkaErrorCode>, may_write: bool) -> Found {
+        Found { name: "t".into(), id: Some("id".into()), partitions: 3, error, may_write }
+    }
+
+    #[test]
+    fn a_missing_topic_is_asked_for_again_after_a_while_and_an_existing_one_is_not() {
+        let (routes, now) = (Routes::default(), Instant::now());
+        assert_eq!(routes.look("t", now), None);
+        let refused = routes.learn("t", &told(Some(RDKafkaErrorCode::UnknownTopicOrPartition), true), now);
+        assert!(matches!(&refused, Known::Refused(why) if why.contains("t does not exist")), "{refused:?}");
+        assert_eq!(routes.look("t", now), Some(refused));
+        assert_eq!(routes.look("t", now + BELIEVED), None);
+        let known = routes.learn("t", &told(None, true), now);
+        assert_eq!(routes.look("t", now + 100 * BELIEVED), Some(known));
+        assert!(!routes.may_have_grown("t", now) && routes.may_have_grown("t", now + BELIEVED));
+    }
+
+    #[test]
+    fn a_right_that_is_missing_is_named() {
+        let routes = Routes::default();
+        for (error, may_write) in [(None, false), (Some(RDKafkaErrorCode::TopicAuthorizationFailed), true)] {
+            let known = routes.learn("t", &told(error, may_write), Instant::now());
+            assert!(matches!(&known, Known::Refused(why) if why.contains("Write")), "{known:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_knows_its_topics_id() {
+        let routes = Routes::default();
+        let route = Route { writer: Writer { sink: "s".into(), worker: 1, shard: 0 }, topic: "t".into() };
+        assert_eq!(routes.add(route.clone()), 0);
+        assert_eq!(routes.get(0), (route.clone(), String::new()));
+        routes.learn("t", &told(None, true), Instant::now());
+        assert_eq!(routes.get(0), (route, "id".to_owned()));
+    }
+
+    #[test]
+    fn names_that_do_not_exist_do_not_pile_up() {
+        let routes = Routes::default();
+        routes.learn("real", &told(None, true), Instant::now());
+        for number in 0..3 * REFUSED_MAX {
+            routes.learn(&number.to_string(), &told(Some(RDKafkaErrorCode::InvalidTopic), true), Instant::now());
+        }
+        assert!(routes.state().topics.len() <= REFUSED_MAX + 1);
+        assert!(routes.look("real", Instant::now()).is_some());
+    }
+}

@@ -1,0 +1,130 @@
+//! [`KafkaTransactions`]: what the commands about transactions see of a cluster.
+
+use super::brokers::KafkaBrokers;
+use super::settings::Settings;
+use super::wire::{Cluster, TransactionFacts};
+use crate::api::sink::Committable;
+use crate::api::transactions::{OpenTransaction, Outlook, TransactionTool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transaction::{Fate, KafkaCommittable, Producer, ask};
+use std::time::Duration;
+
+/// How long brokers have to answer one question of a person who waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Looks at the transactions of one cluster, without a producer.
+pub(super) struct KafkaTransactions {
+    brokers: String,
+    asked: KafkaBrokers,
+    /// Asked for once.
+    cluster_id: Option<String>,
+}
+
+impl KafkaTransactions {
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let cluster = Cluster::new(&settings.brokers, settings.security()?)?;
+        Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster), cluster_id: None })
+    }
+
+    fn cluster_id(&mut self) -> Result<&str> {
+        if self.cluster_id.is_none() {
+            self.cluster_id = Some(self.asked.cluster.cluster_id(ANSWER_WITHIN)?);
+        }
+        Ok(self.cluster_id.as_deref().unwrap_or_default())
+    }
+
+    fn outlook_of(&mut self, ours: &KafkaCommittable) -> Result<Outlook> {
+        if self.cluster_id()? != ours.cluster_id {
+            let message = format!("it is in the cluster {}, and {} is another one", ours.cluster_id, self.brokers);
+            return Ok(Outlook::Stop(message));
+        }
+        Ok(match ask(&mut self.asked, ours)? {
+            Fate::Open => Outlook::Commit,
+            Fate::Committed => Outlook::Committed,
+            Fate::Aborted => {
+                Outlook::Replay(format!("{} records of {} were aborted", ours.records, ours.transactional_id))
+            }
+            Fate::Unknown(why) => Outlook::Stop(why),
+        })
+    }
+
+    /// As it is now, which may be another one than was listed.
+    fn again(&mut self, id: &str) -> Result<Option<TransactionFacts>> {
+        let open = self.asked.cluster.open_transactions(id, ANSWER_WITHIN)?;
+        Ok(open.into_iter().find(|facts| facts.id == id))
+    }
+}
+
+fn producer(Producer { id, epoch }: Producer) -> String {
+    format!("producer {id} epoch {epoch}")
+}
+
+/// What recovery of several transactions comes to is what the worst of them does.
+fn severity(outlook: &Outlook) -> u8 {
+    match outlook {
+        Outlook::Committed => 0,
+        Outlook::Commit => 1,
+        Outlook::Replay(_) => 2,
+        Outlook::Stop(_) => 3,
+    }
+}
+
+fn shown(facts: TransactionFacts) -> OpenTransaction {
+    OpenTransaction {
+        id: facts.id,
+        state: facts.state,
+        producer: producer(facts.producer),
+        started_ms: u64::try_from(facts.start_ms).ok(),
+        timeout_ms: u64::try_from(facts.timeout_ms).ok(),
+        holds: facts.partitions.iter().map(|(topic, partition)| format!("{topic}/{partition}")).collect(),
+    }
+}
+
+impl TransactionTool for KafkaTransactions {
+    fn place(&self) -> String {
+        format!("kafka {}", self.brokers)
+    }
+
+    fn open(&mut self, prefix: &str) -> Result<Vec<OpenTransaction>> {
+        Ok(self.asked.cluster.open_transactions(prefix, ANSWER_WITHIN)?.into_iter().map(shown).collect())
+    }
+
+    fn is(&self, committable: &Committable, transaction: &OpenTransaction) -> Result<bool> {
+        let is = |ours: &KafkaCommittable| {
+            // One session holds many transactions, one after the other: the start tells them apart.
+            ours.transactional_id == transaction.id
+                && producer(ours.producer()) == transaction.producer
+                && u64::try_from(ours.start_ms).ok() == transaction.started_ms
+        };
+        Ok(KafkaCommittable::all_from_bytes(&committable.bytes)?.iter().any(is))
+    }
+
+    fn outlook(&mut self, committable: &Committable) -> Result<Outlook> {
+        let mut worst = Outlook::Committed;
+        for ours in KafkaCommittable::all_from_bytes(&committable.bytes)? {
+            let outlook = self.outlook_of(&ours)?;
+            if severity(&outlook) > severity(&worst) {
+                worst = outlook;
+            }
+        }
+        Ok(worst)
+    }
+
+    fn end(&mut self, transaction: &OpenTransaction, commit: bool) -> Result<()> {
+        let gone = |now: String| {
+            let message =
+                format!("the transaction {} is not as it was listed: it is {now}; list again", transaction.id);
+            Error::new(ErrorKind::Sink, message)
+        };
+        let now = self.again(&transaction.id)?.ok_or_else(|| gone("over".to_owned()))?;
+        let writer = now.producer;
+        let shown = shown(now);
+        if shown != *transaction {
+            return Err(gone(format!("{} of {}", shown.state, shown.producer)));
+        }
+        match self.asked.cluster.end(&transaction.id, writer, commit, ANSWER_WITHIN)? {
+            0 => Ok(()),
+            code => Err(gone(format!("refused by the coordinator with error {code}"))),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What is open in a cluster, in full: for tools and for the checks at the start.
+
+use super::network::{Network, address, trouble};
+use crate::error::Result;
+use crate::transaction::Producer;
+use kafka_protocol::messages::describe_transactions_response::TransactionState;
+use kafka_protocol::messages::{DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId};
+use std::time::Instant;
+
+/// A transaction that is not over, as its coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionFacts {
+    /// The transactional id.
+    pub id: String,
+    /// `Ongoing`, `PrepareCommit`, `PrepareAbort`, `PrepareEpochFence`.
+    pub state: String,
+    /// The session that it belongs to.
+    pub producer: Producer,
+    /// When it began, by the broker's clock in milliseconds since 1970; -1 if it is not known.
+    pub start_ms: i64,
+    /// After how many milliseconds the broker aborts it.
+    pub timeout_ms: i32,
+    /// The partitions that were added to it: topic and number.
+    pub partitions: Vec<(String, i32)>,
+}
+
+/// The states in which readers of committed data are held back.
+const OPEN: [&str; 4] = ["Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence"];
+
+impl Network {
+    /// Each broker is asked for those that it coordinates (KIP-664).
+    pub async fn open_transactions(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<TransactionFacts>> {
+        self.until(deadline, "listing open transactions", async |network| {
+            let brokers = network.metadata(None, deadline).await?.brokers;
+            let mut found = Vec::new();
+            for broker in &brokers {
+                let broker = address(&broker.host, broker.port)?;
+                let request = ListTransactionsRequest::default().with_duration_filter(-1);
+                let answer = network.ask(&broker, request, 0..=1, deadline).await?.1;
+                if answer.error_code != 0 {
+                    return Err(trouble(answer.error_code, "ListTransactions"));
+                }
+                let open = answer.transaction_states.into_iter().filter(|listed| {
+                    listed.transactional_id.0.starts_with(prefix) && OPEN.contains(&&*listed.transaction_state)
+                });
+                let ids: Vec<TransactionalId> = open.map(|listed| listed.transactional_id).collect();
+                if ids.is_empty() {
+                    continue;
+                }
+                let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
+                let answer = network.ask(&broker, request, 0..=0, deadline).await?.1;
+                // What ended in between, or moved to another broker, is left out.
+                let open = answer.transaction_states.iter();
+                found.extend(open.filter(|it| OPEN.contains(&&*it.transaction_state)).map(facts));
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+fn facts(state: &TransactionState) -> TransactionFacts {
+    let of = |topic: &kafka_protocol::messages::describe_transactions_response::TopicData| {
+        let name = topic.topic.to_string();
+        topic.partitions.iter().map(move |&partition| (name.clone(), partition)).collect::<Vec<_>>()
+    };
+    let mut partitions: Vec<_> = state.topics.iter().flat_map(of).collect();
+    partitions.sort_unstable();
+    TransactionFacts {
+        id: state.transactional_id.to_string(),
+        state: state.transaction_state.to_string(),
+        producer: Producer { id: state.producer_id.0, epoch: state.producer_epoch },
+        start_ms: state.transaction_start_time_ms,
+        timeout_ms: state.transaction_timeout_ms,
+        partitions,
+    }
+}

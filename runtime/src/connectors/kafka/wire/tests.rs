@@ -1,0 +1,165 @@
+//! The wire client against brokers that misbehave in ways that a real one shows rarely.
+
+use super::*;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a broker does about a request.
+enum Reaction {
+    /// These bytes after the correlation, whole.
+    Answer(Vec<u8>),
+    /// As many of the bytes as said, then the connection ends.
+    Cut(Vec<u8>, usize),
+    /// The answer to another request.
+    Confused(Vec<u8>),
+    /// These bytes and nothing else.
+    Raw(Vec<u8>),
+    Silence,
+}
+
+/// A broker that reacts so to its nth request, whose key it is told. Returns its address.
+fn broker(react: impl Fn(usize, i16) -> Reaction + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (react, count) = (Arc::new(react), Arc::new(AtomicUsize::new(0)));
+    crate::threads::spawn("broker".to_owned(), move || {
+        for stream in listener.incoming().flatten() {
+            let (react, count) = (react.clone(), count.clone());
+            crate::threads::spawn("connection".to_owned(), move || serve(stream, &*react, &count)).unwrap();
+        }
+    })
+    .unwrap();
+    address
+}
+
+fn serve(mut stream: TcpStream, react: &dyn Fn(usize, i16) -> Reaction, count: &AtomicUsize) {
+    loop {
+        let mut length = [0; 4];
+        if stream.read_exact(&mut length).is_err() {
+            return;
+        }
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut request).unwrap();
+        let mut request = Bytes::from(request);
+        let (key, _version, correlation) = (request.get_i16(), request.get_i16(), request.get_i32());
+        let framed = |correlation: i32, body: &[u8]| {
+            let mut frame = BytesMut::new();
+            frame.put_u32(body.len() as u32 + 4);
+            frame.put_i32(correlation);
+            frame.extend(body);
+            frame
+        };
+        let sent = match react(count.fetch_add(1, Ordering::SeqCst), key) {
+            Reaction::Answer(body) => stream.write_all(&framed(correlation, &body)),
+            Reaction::Confused(body) => stream.write_all(&framed(correlation + 1, &body)),
+            Reaction::Raw(bytes) => stream.write_all(&bytes),
+            Reaction::Silence => Ok(()),
+            Reaction::Cut(body, length) => {
+                let _ = stream.write_all(&framed(correlation, &body)[..length]);
+                return;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn written(answer: &impl Encodable, version: i16, tags: bool) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    if tags {
+        bytes.put_u8(0);
+    }
+    answer.encode(&mut bytes, version).unwrap();
+    bytes.to_vec()
+}
+
+fn versions(keys: &[ApiKey]) -> Vec<u8> {
+    let known = |key: &ApiKey| ApiVersion::default().with_api_key(*key as i16).with_min_version(0).with_max_version(12);
+    written(&ApiVersionsResponse::default().with_api_keys(keys.iter().map(known).collect()), 3, false)
+}
+
+/// What a sound broker says.
+fn sound(key: i16) -> Vec<u8> {
+    if key == ApiKey::ApiVersions as i16 {
+        return versions(&[ApiKey::ApiVersions, ApiKey::Metadata]);
+    }
+    let cluster = StrBytes::from_static_str("the cluster");
+    let itself = MetadataResponseBroker::default().with_host(StrBytes::from_static_str("127.0.0.1"));
+    let answer = MetadataResponse::default().with_cluster_id(Some(cluster)).with_brokers(vec![itself]);
+    written(&answer, 12, true)
+}
+
+const WITHIN: Duration = Duration::from_secs(30);
+/// For what has to run out of time.
+const SHORT: Duration = Duration::from_millis(400);
+
+fn asked(brokers: &str, within: Duration) -> Result<String> {
+    Cluster::new(brokers, Security::Plaintext).unwrap().cluster_id(within)
+}
+
+#[test]
+fn a_broken_answer_is_asked_for_anew() {
+    let first: [fn(Vec<u8>) -> Reaction; 5] = [
+        |body| Reaction::Cut(body, 0),
+        |body| Reaction::Cut(body, 2),
+        |body| Reaction::Cut(body, 9),
+        Reaction::Confused,
+        |_| Reaction::Answer(vec![0xff; 40]),
+    ];
+    for (number, first) in first.into_iter().enumerate() {
+        for at in [0, 1] {
+            let address =
+                broker(move |count, key| if count == at { first(sound(key)) } else { Reaction::Answer(sound(key)) });
+            assert_eq!(asked(&address, WITHIN).unwrap(), "the cluster", "break {number} at request {at}");
+        }
+    }
+}
+
+#[test]
+fn a_broker_that_is_away_is_passed_over() {
+    let up = broker(|_, key| Reaction::Answer(sound(key)));
+    let mut cluster = Cluster::new(&format!("127.0.0.1:1,{up}"), Security::Plaintext).unwrap();
+    assert_eq!(cluster.cluster_id(WITHIN).unwrap(), "the cluster");
+    let error = asked("127.0.0.1:1,127.0.0.1:2", SHORT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Sink);
+    assert!(error.message().contains("127.0.0.1:1,127.0.0.1:2"), "{error}");
+}
+
+#[test]
+fn a_broker_that_says_nothing_or_nonsense_costs_no_more_than_the_time_there_is() {
+    for raw in [vec![], vec![0x7f, 0xff, 0xff, 0xff], vec![0xff, 0xff, 0xff, 0xff], vec![0x07, 0, 0, 0, 1, 2, 3]] {
+        let address = broker(move |_, _| if raw.is_empty() { Reaction::Silence } else { Reaction::Raw(raw.clone()) });
+        let error = asked(&address, SHORT).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Sink, "{error}");
+        assert!(error.message().contains(&address), "{error}");
+    }
+}
+
+#[test]
+fn a_listener_that_speaks_tls_is_recognised() {
+    let address = broker(|_, _| Reaction::Raw(vec![0x15, 3, 3, 0, 2, 2, 80]));
+    let error = asked(&address, WITHIN).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.message().contains("security.protocol"), "{error}");
+}
+
+#[test]
+fn a_broker_that_is_too_old_is_told_which_one_is_needed() {
+    // Kafka before 2.4 does not know our ApiVersions, and answers in its first version.
+    let ancient = broker(|_, _| Reaction::Answer(vec![0, 35, 0, 0, 0, 0]));
+    // Kafka 2.8 knows neither this Metadata nor DescribeTransactions.
+    let old = broker(|_, _| Reaction::Answer(versions(&[ApiKey::ApiVersions])));
+    for address in [ancient, old] {
+        let error = asked(&address, WITHIN).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("Kafka 3.0") && error.message().contains(&address), "{error}");
+    }
+}

@@ -1,0 +1,251 @@
+//! What of a record goes where in a message, and what becomes of records that do not fit.
+
+use crate::support::{Job, eventually, kafka, numbers, parsed, read, sink};
+use staunch::api::sink::SinkWriter;
+use staunch::connectors::format::{DeadLetters, Format, Json, Text, Try};
+use staunch::connectors::kafka::{KafkaSink, KafkaSource, OnRefused};
+use staunch::{Batch, Epoch, ErrorKind, Failed, Timestamp};
+use staunch_tests::kafka::Record;
+
+/// The part of a record before the colon.
+fn before(record: &str) -> &str {
+    record.split_once(':').map_or(record, |(before, _)| before)
+}
+
+fn header(record: &Record, name: &str) -> Option<String> {
+    let found = record.headers.iter().find(|(header, _)| header == name)?;
+    Some(String::from_utf8(found.1.clone()?).unwrap())
+}
+
+#[test]
+fn key_headers_timestamp_partition_and_tombstone_are_the_records() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("message", 3), client.name("lineage"));
+    let sink = KafkaSink::<Text>::topic(client.brokers(), &topic)
+        .key(|record| before(record).as_bytes())
+        .headers(|record, headers| _ = headers.add("length", record.len().to_string()).add_null("nothing").add("e", ""))
+        .timestamp(|record| Timestamp::from_millis(record.len() as i64 * 1_000))
+        .partition(|record| (before(record) != "any").then(|| before(record).parse().unwrap()))
+        .tombstone(|record| record.ends_with(":gone"));
+    let mut job = Job::start(&[sink], &lineage);
+    job.write_at(0, ["0:a", "1:gone", "2:", "any:x"].map(String::from).into(), Timestamp::from_millis(7));
+    let committable = job.prepare();
+    job.commit(&committable);
+    let partitions = client.read_committed(&topic);
+    for (partition, value) in [(0, Some("0:a")), (1, None), (2, Some("2:"))] {
+        let record = partitions[partition].iter().find(|record| record.key.as_deref() != Some(b"any")).unwrap();
+        let bytes = value.map(|value| value.as_bytes().to_vec());
+        assert_eq!((&record.value, record.key.clone()), (&bytes, Some(partition.to_string().into_bytes())));
+        let length = value.map_or("1:gone".len(), str::len);
+        assert_eq!(record.timestamp, length as i64 * 1_000);
+        let nothing = [("nothing".to_owned(), None), ("e".to_owned(), Some(vec![]))];
+        assert_eq!(record.headers[0], ("length".to_owned(), Some(length.to_string().into_bytes())));
+        assert_eq!(record.headers[1..], nothing);
+    }
+    assert_eq!(partitions.concat().len(), 4);
+}
+
+#[test]
+fn records_go_to_the_topics_that_they_name_in_one_transaction() {
+    let client = kafka!();
+    let (topics, lineage) = ([client.topic("named-a", 2), client.topic("named-b", 1)], client.name("lineage"));
+    let sink =
+        KafkaSink::<Text>::topic_by(client.brokers(), |record: &String| before(record)).key(|record| record.as_bytes());
+    let mut job = Job::workers(&[sink], &lineage, &[], Epoch(0), 2).unwrap();
+    let mut expected = [vec![], vec![]];
+    for round in 0..3 {
+        for writer in 0..2 {
+            let records = (0..200).map(|number| format!("{}:{round}{writer}{number:03}", topics[number % 2]));
+            let records: Vec<String> = records.collect();
+            records.iter().enumerate().for_each(|(number, record)| expected[number % 2].push(record.clone()));
+            job.write(writer, records);
+        }
+        let committable = job.prepare();
+        let said = parsed(&committable);
+        assert_eq!((said.records, said.writers.len()), (400, 2));
+        assert!(said.partitions.iter().all(|range| !range.topic_id.is_empty()));
+        assert_eq!(client.open_transactions(&format!("tests/{lineage}/")).len(), 1);
+        job.commit(&committable);
+        for (topic, expected) in topics.iter().zip(&mut expected) {
+            expected.sort();
+            assert_eq!(client.committed_values(topic), *expected);
+        }
+    }
+}
+
+#[test]
+fn topics_that_nobody_asked_about_before_the_barrier_are_asked_about_after_it() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("deferred", 1), client.name("lineage"));
+    for exactly_once in [true, false] {
+        let sink = KafkaSink::<Text>::topic_by(client.brokers(), |record: &String| before(record));
+        let sink = if exactly_once { sink.exactly_once() } else { sink.at_least_once() };
+        let mut job = Job::start(&[sink], &lineage);
+        let mut expected = Vec::new();
+        for round in 0..3 {
+            // No `ready` in between: what the writer cannot send is left to the participant.
+            let mut batch = Batch::default();
+            let records: Vec<_> = (0..50).map(|number| format!("{topic}:{exactly_once}{round}{number:02}")).collect();
+            records.iter().for_each(|record| batch.push(record.clone(), Timestamp::MIN));
+            job.writers[0].write(&mut batch).unwrap();
+            expected.extend(records);
+            if let Some(committable) = job.try_prepare().unwrap() {
+                job.commit(&committable);
+            }
+            let seen = client.read_committed(&topic).concat();
+            let seen: Vec<_> =
+                seen.iter().map(Record::text).filter(|text| text.contains(&exactly_once.to_string())).collect();
+            assert_eq!(seen, expected, "all of them, and in order");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_does_not_fit_stops_the_job_is_left_out_or_becomes_a_dead_letter() {
+    let client = kafka!();
+    let (topic, dead, lineage) = (client.topic("fits", 2), client.topic("dead", 1), client.name("lineage"));
+    let stopped = client.topic("stopped", 2);
+    let sink = |topic: &str, policy: OnRefused| {
+        let known = [topic.to_owned(), "no-such-topic".to_owned(), "no/topic".to_owned(), String::new()];
+        KafkaSink::<Text>::topic_with(client.brokers(), move |record, out| {
+            out.push_str(&known[before(record).parse().unwrap_or(0_usize)]);
+        })
+        .key(|record| before(record).as_bytes())
+        .headers(|record, headers| _ = headers.add("own", before(record)))
+        .partition(|record| (before(record) == "far").then_some(7))
+        .set("message.max.bytes", "100000")
+        .on_refused(policy)
+    };
+    let large = format!("large:{}", "x".repeat(150_000));
+    let bad =
+        [("1:", "no-such-topic"), ("2:", "no/topic"), ("3:", "\"\""), ("far:", "partition 7"), (&large, "too large")];
+    for (number, (record, reason)) in bad.iter().enumerate() {
+        // What these leave open holds back the readers of their topic.
+        let mut job = Job::start(&[sink(&stopped, OnRefused::Stop)], &format!("{lineage}{number}"));
+        job.write(0, vec!["good:".into()]);
+        let mut batch = Batch::default();
+        batch.push((*record).to_owned(), Timestamp::MIN);
+        let written = job.writers[0].write(&mut batch);
+        let error = written.and_then(|()| job.try_prepare()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Sink);
+        assert!(error.message().contains(reason) && error.message().contains("on_refused"), "{error}");
+    }
+    let records = || bad.iter().flat_map(|(record, _)| [(*record).to_owned(), "good:".to_owned()]).collect::<Vec<_>>();
+    let mut job = Job::start(&[sink(&topic, OnRefused::Skip)], &lineage);
+    job.write(0, records());
+    eventually("sent or left out", || job.writers[0].ready().unwrap().then_some(()));
+    assert_eq!(job.writers[0].refused(), bad.len() as u64);
+    let committable = job.prepare();
+    job.commit(&committable);
+    assert_eq!(client.committed_values(&topic), ["good:"; 5]);
+
+    let mut job = Job::start(&[sink(&topic, OnRefused::DeadLetter(dead.clone()))], &lineage);
+    job.write(0, records());
+    let committable = job.prepare();
+    assert!(client.committed_values(&dead).is_empty(), "dead letters belong to the transaction");
+    job.commit(&committable);
+    assert_eq!(client.committed_values(&topic), ["good:"; 10]);
+    let letters = client.read_committed(&dead).concat();
+    assert_eq!(letters.len(), bad.len());
+    for (letter, (record, reason)) in letters.iter().zip(&bad) {
+        assert_eq!(letter.key.as_deref(), Some(before(record).as_bytes()));
+        assert_eq!(header(letter, "own").as_deref(), Some(before(record)));
+        assert!(header(letter, "staunch.refused.reason").unwrap().contains(reason), "{letter:?}");
+        assert_eq!(letter.text(), &record[..record.len().min(64 << 10)]);
+    }
+    assert_eq!(header(&letters[0], "staunch.refused.topic").as_deref(), Some("no-such-topic"));
+    assert_eq!(header(&letters[4], "staunch.refused.bytes"), Some(large.len().to_string()));
+}
+
+/// Text that has no form as bytes when it is `bad`.
+struct Picky;
+
+impl Format for Picky {
+    type Record = String;
+
+    fn decode(bytes: &[u8]) -> Result<String, String> {
+        Text::decode(bytes)
+    }
+
+    fn encode(record: &String, out: &mut Vec<u8>) -> Result<(), String> {
+        if record == "bad" { Err("is bad".into()) } else { Text::encode(record, out) }
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_encoded_is_refused_too() {
+    let client = kafka!();
+    let (topic, dead, lineage) = (client.topic("picky", 1), client.topic("picky-dead", 1), client.name("lineage"));
+    let sink = || KafkaSink::<Picky>::topic(client.brokers(), &topic).key(|record| record.as_bytes());
+    let mut job = Job::start(&[sink()], &lineage);
+    let mut batch = Batch::default();
+    batch.push("bad".to_owned(), Timestamp::MIN);
+    let written = job.writers[0].write(&mut batch);
+    let error = written.and_then(|()| job.try_prepare()).unwrap_err();
+    assert!(error.message().contains("a record is bad"), "{error}");
+    let mut job = Job::start(&[sink().on_refused(OnRefused::DeadLetter(dead.clone()))], &lineage);
+    job.write(0, ["1", "bad", "2"].map(String::from).into());
+    let committable = job.prepare();
+    job.commit(&committable);
+    assert_eq!(client.committed_values(&topic), ["1", "2"]);
+    let letters = client.read_committed(&dead).concat();
+    assert_eq!(
+        letters.iter().map(|letter| (&letter.key, &letter.value)).collect::<Vec<_>>(),
+        [(&Some(b"bad".to_vec()), &None)]
+    );
+}
+
+#[test]
+fn a_partition_that_was_added_while_the_job_runs_is_found() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("grows", 1), client.name("lineage"));
+    let sink = sink(&client, &topic).partition(|_| Some(1));
+    let mut job = Job::start(&[sink], &lineage);
+    client.add_partitions(&topic, 2);
+    // What is known of a topic is believed for ten seconds.
+    std::thread::sleep(std::time::Duration::from_millis(10_100));
+    job.write(0, numbers(0..10));
+    let committable = job.prepare();
+    job.commit(&committable);
+    assert_eq!(client.read_committed(&topic)[1].len(), 10);
+}
+
+#[test]
+fn dead_letters_need_a_topic_that_exists() {
+    let client = kafka!();
+    let topic = client.topic("living", 1);
+    let sink = sink(&client, &topic).on_refused(OnRefused::DeadLetter("no-such-dead-topic".into()));
+    let error = Job::restart(&[sink], &client.name("lineage"), &[], Epoch(0)).err().unwrap();
+    assert!(error.message().contains("no-such-dead-topic"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_decoded_is_written_as_it_was_read() {
+    let client = kafka!();
+    let (topic, dead, lineage) = (client.topic("mixed", 1), client.topic("undecodable", 1), client.name("lineage"));
+    let headers = vec![("h".to_owned(), Some(b"1".to_vec())), ("null".to_owned(), None)];
+    let bad = Record { offset: 1, timestamp: 77, key: Some(b"k".to_vec()), value: Some(vec![b'x', 0, 255]), headers };
+    client.produce(&topic, 0, ["1"]);
+    client.produce_record(&topic, 0, &bad);
+    let source = KafkaSource::<Try<Json<u32>>>::topic(client.brokers(), &topic).bounded();
+    let mut reading = read(&source, None).unwrap();
+    reading.until_end().unwrap();
+    let read = reading.batches.iter_mut().flat_map(|(_, batch)| batch.drain().collect::<Vec<_>>());
+    let failed = read.filter_map(|(record, time)| {
+        let error = record.err()?;
+        Some(Failed { error, operator: "good".into(), origin: None, time })
+    });
+    let failed: Vec<_> = failed.collect();
+    let mut job = Job::start(&[KafkaSink::<DeadLetters>::dead_letters(client.brokers(), &dead)], &lineage);
+    job.write_at(0, failed, Timestamp::from_millis(77));
+    let committable = job.prepare();
+    job.commit(&committable);
+    let letters = client.read_committed(&dead).concat();
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.timestamp, &letter.key, &letter.value), (77, &bad.key, &bad.value));
+    assert_eq!(letter.headers[..2], bad.headers);
+    assert!(header(letter, "staunch.error").unwrap().contains("JSON"), "{letter:?}");
+    let origin =
+        ["topic", "partition", "offset"].map(|part| header(letter, &format!("staunch.origin.{part}")).unwrap());
+    assert_eq!(origin, [topic, "0".to_owned(), "1".to_owned()]);
+}
