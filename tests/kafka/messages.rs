@@ -5,7 +5,7 @@ use staunch::api::sink::SinkWriter;
 use staunch::connectors::format::{DeadLetters, Format, Json, Text, Try};
 use staunch::connectors::kafka::{KafkaSink, KafkaSource, OnRefused};
 use staunch::{Batch, Epoch, ErrorKind, Failed, Timestamp};
-use staunch_tests::kafka::Record;
+use staunch_tests::kafka::{LIMITED_USER, Operation, PASSWORD, Record, Resource, secure};
 
 /// The part of a record before the colon.
 fn before(record: &str) -> &str {
@@ -248,4 +248,43 @@ fn what_cannot_be_decoded_is_written_as_it_was_read() {
     let origin =
         ["topic", "partition", "offset"].map(|part| header(letter, &format!("staunch.origin.{part}")).unwrap());
     assert_eq!(origin, [topic, "0".to_owned(), "1".to_owned()]);
+}
+
+#[test]
+fn a_topic_that_this_user_may_not_write_to_is_refused() {
+    let Some(secure) = secure() else { return };
+    let admin = secure.broker().client();
+    let topics = ["open", "guarded", "hidden", "letters"].map(|about| admin.topic(about, 1));
+    let [open, guarded, hidden, letters] = &topics;
+    let principal = format!("User:{LIMITED_USER}");
+    for (topic, operation) in [
+        (open, Operation::Write),
+        (open, Operation::Describe),
+        (guarded, Operation::Describe),
+        (letters, Operation::Write),
+        (letters, Operation::Describe),
+    ] {
+        secure.allow(&principal, Resource::Topic(topic), operation);
+    }
+    let sink = || {
+        KafkaSink::<Text>::topic_by(secure.sasl_plaintext(), |record: &String| before(record))
+            .at_least_once()
+            .on_refused(OnRefused::DeadLetter(letters.clone()))
+            .set("security.protocol", "SASL_PLAINTEXT")
+            .set("sasl.mechanism", "PLAIN")
+            .set("sasl.username", LIMITED_USER)
+            .set("sasl.password", PASSWORD)
+    };
+    // A right takes a moment to reach the broker.
+    let start = || Job::restart(&[sink()], &admin.name("lineage"), &[], Epoch(0)).ok();
+    let mut job = eventually("allowed to start", start);
+    job.write(0, [open, guarded, hidden].map(|topic| format!("{topic}:x")).into());
+    assert_eq!(job.try_prepare().unwrap(), None);
+    assert_eq!(admin.committed_values(open), [format!("{open}:x")]);
+    let read = admin.read_committed(letters).concat();
+    let reasons: Vec<_> = read.iter().map(|letter| header(letter, "staunch.refused.reason").unwrap()).collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons[0].contains(&format!("may not write to the topic {guarded}")), "{reasons:?}");
+    // Whether a topic exists is not told to those who may not describe it.
+    assert!(reasons[1].contains(hidden) && reasons[1].contains("Write"), "{reasons:?}");
 }
