@@ -1,4 +1,4 @@
-//! Tools for tests: of a user's operators, and of sinks that others write.
+#![doc = include_str!("testing.md")]
 
 pub mod conformance;
 mod crash;
@@ -10,5 +10,5 @@ pub(crate) mod simulation;
 
 pub use crate::crash::CRASH_POINTS;
 pub use crash::{Compare, CrashFailure, CrashReport, CrashTest, Inputs};
-pub use operator::{OperatorHarness, Snapshot};
+pub use operator::{Emitted, OperatorHarness, Snapshot};
 pub use pipeline::{PipelineHarness, PipelineSink, PipelineSource};
