@@ -8,6 +8,7 @@ mod failures;
 mod graph;
 mod house;
 mod macros_forms;
+mod macros_harness;
 mod macros_methods;
 mod macros_names;
 mod macros_pipeline;

@@ -80,6 +80,7 @@ fn a_sink_that_blocks_for_ever_is_named_and_the_job_ends() {
             let t = Tallying::opened(make_items(300, 6, 2), Faults::default().at(step, 1, Act::Block));
             let mut settings = settings(dir.path(), 2);
             settings.checkpoint.timeout = Duration::from_millis(150);
+            settings.checkpoint.tolerated_timeouts = 0;
             settings.shutdown_timeout = Duration::from_millis(150);
             let error = t.job_with(settings.clone()).run().unwrap_err();
             let text = error.to_string();
@@ -94,6 +95,31 @@ fn a_sink_that_blocks_for_ever_is_named_and_the_job_ends() {
     });
 }
 
+/// It is late, and nothing has failed: what was sealed meanwhile goes into a later checkpoint. Barriers
+/// of checkpoints that were abandoned are still under way when the next ones come.
+#[test]
+fn a_sink_that_is_late_is_waited_for_without_a_restart() {
+    job_test(|| {
+        for step in [Step::Prepare, Step::Write] {
+            let dir = tempfile::tempdir().unwrap();
+            let t = Tallying::new(make_items(900, 9, 3), Faults::default().at(step, 1, Act::Block));
+            let mut settings = settings(dir.path(), 2);
+            settings.checkpoint.timeout = Duration::from_secs(1);
+            settings.checkpoint.tolerated_timeouts = 20;
+            let running = start(t.job_with(settings));
+            t.input.open_each(100);
+            t.faults.wait_for(step, 1);
+            // Several timeouts: nothing tells of them but time.
+            std::thread::sleep(Duration::from_millis(2_300));
+            t.faults.release();
+            t.output.wait_committed(300);
+            t.input.open_all();
+            assert_eq!(running.join().unwrap().unwrap().attempts, 1, "{step:?}");
+            t.assert_exact();
+        }
+    });
+}
+
 /// It comes back in the end, within the shutdown timeout: then a restart is safe.
 #[test]
 fn a_sink_that_blocks_for_a_while_is_restarted() {
@@ -103,6 +129,7 @@ fn a_sink_that_blocks_for_a_while_is_restarted() {
             let t = Tallying::opened(make_items(300, 6, 2), Faults::default().at(step, 1, Act::Block));
             let mut settings = settings(dir.path(), 2);
             settings.checkpoint.timeout = Duration::from_millis(200);
+            settings.checkpoint.tolerated_timeouts = 0;
             let running = start(t.job_with(settings));
             t.faults.wait_for(step, 1);
             // After the checkpoint's timeout: nothing tells of it but time.

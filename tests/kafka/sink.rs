@@ -1,9 +1,9 @@
 //! Writing exactly once: what becomes visible when, driven by hand.
 
-use crate::support::{EPOCH_WITHIN, Job, eventually, kafka, numbers, parsed, sink};
+use crate::support::{EPOCH_WITHIN, Job, WITHIN, eventually, kafka, numbers, parsed, sink};
 use staunch::api::sink::{Sink, SinkContext, SinkWriter, TwoPhaseCommit};
 use staunch::connectors::format::Text;
-use staunch::connectors::kafka::KafkaSink;
+use staunch::connectors::kafka::{KafkaCommittable, KafkaSink};
 use staunch::testing::permit::permit;
 use staunch::{Epoch, ErrorKind, Timestamp};
 use std::time::{Duration, Instant};
@@ -280,4 +280,37 @@ fn what_cannot_work_is_said_when_the_sink_opens() {
     let described = sink(&client, "totals");
     assert_eq!(described.describe(), "kafka topic totals, exactly once");
     assert_eq!(described.participant("x"), format!("kafka:{}", client.brokers()));
+}
+
+#[test]
+fn shards_have_a_transaction_each_and_are_settled_together() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("shards", 2), client.name("lineage"));
+    let sinks = [sink(&client, &topic).shards(2)];
+    let mut job = Job::workers(&sinks, &lineage, &[], Epoch(0), 3).unwrap();
+    (0..3).for_each(|writer| job.write(writer, numbers(writer as u32 * 100..writer as u32 * 100 + 10)));
+    let first = job.prepare();
+    assert_eq!(client.open_transactions(&format!("tests/{lineage}/")).len(), 2);
+    job.commit(&first);
+    assert_eq!(client.committed_values(&topic).len(), 30);
+    // One worker alone: one transaction, as any other job's.
+    job.write(1, numbers(100..105));
+    let second = job.prepare();
+    assert_eq!(parsed(&second).records, 5);
+    job.commit(&second);
+    // After a crash both are finished; one of them was aborted, and is written again.
+    (0..3).for_each(|writer| job.write(writer, numbers(writer as u32 * 100 + 10..writer as u32 * 100 + 20)));
+    let third = job.prepare();
+    drop(job);
+    let listed: Vec<KafkaCommittable> = serde_json::from_slice(&third.bytes).unwrap();
+    assert_eq!(listed.iter().map(|one| one.records).collect::<Vec<_>>(), [20, 10]);
+    client.cluster().init_producer_id(&listed[0].transactional_id, WITHIN, WITHIN).unwrap();
+    Job::workers(&sinks, &lineage, &[third], Epoch(3), 1).unwrap();
+    let mut expected = [0, 100, 200].map(|from| numbers(from..from + 20)).concat();
+    expected.extend(numbers(100..105));
+    expected.sort();
+    eventually("visible", || (client.committed_values(&topic).len() == 65).then_some(()));
+    let mut values = client.committed_values(&topic);
+    values.sort();
+    assert_eq!(values, expected);
 }

@@ -25,3 +25,10 @@ pub struct Metadata {
     /// The headers (Kafka), in their order; names may repeat.
     pub headers: Arc<[(String, Option<Vec<u8>>)]>,
 }
+
+/// Of a record of which nothing but its origin is known.
+impl From<Origin> for Metadata {
+    fn from(origin: Origin) -> Self {
+        Self { origin, ..Self::default() }
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) mod build;
 pub(crate) mod channel;
 pub(crate) mod event;
 pub(crate) mod exchange;
-mod inbound;
+pub(crate) mod inbound;
 pub(crate) mod link;
 pub(crate) mod outputs;
 pub(crate) mod port;

@@ -37,6 +37,9 @@ pub trait Wired: Outputs {
     /// Ends that collect, for a harness.
     #[doc(hidden)]
     fn collect() -> (Self::Nexts, Self::Collected);
+    /// How many records each output holds that were not taken.
+    #[doc(hidden)]
+    fn counts(collected: &Self::Collected) -> Vec<usize>;
     #[doc(hidden)]
     fn take(collected: &Self::Collected) -> Self::Taken;
     #[doc(hidden)]
@@ -54,6 +57,12 @@ pub trait Wired: Outputs {
 
 /// Collects records for a harness.
 pub struct Bucket<T>(Rc<RefCell<Vec<(T, Timestamp)>>>);
+
+impl<T> Bucket<T> {
+    pub(crate) fn records(&self) -> std::cell::RefMut<'_, Vec<(T, Timestamp)>> {
+        self.0.borrow_mut()
+    }
+}
 
 impl<T> Default for Bucket<T> {
     fn default() -> Self {
@@ -102,6 +111,9 @@ macro_rules! wired {
             fn collect() -> (Self::Nexts, Self::Collected) {
                 let collected: Self::Collected = ($(Bucket::<$T>::default(),)*);
                 (($(Box::new(Bucket(collected.$at.0.clone())) as Next<$T>,)*), collected)
+            }
+            fn counts(collected: &Self::Collected) -> Vec<usize> {
+                vec![$(collected.$at.0.borrow().len()),*]
             }
             fn take(collected: &Self::Collected) -> Self::Taken {
                 wired!(@take collected $($T $at)*)

@@ -6,6 +6,9 @@ use std::marker::PhantomData;
 /// Finds the key of a record. A type of its own for each `key_by`, so that the call is compiled into
 /// the operator's loop and costs nothing per record.
 pub trait KeySelector<T, K: Key + ?Sized>: Clone + Send + Sync + 'static {
+    /// Whether the stream is keyed: its records have hashes, and each goes to the worker that owns its key.
+    const KEYED: bool = true;
+
     /// Calls `f` with the record's key.
     fn with<R>(&self, record: &T, f: impl FnOnce(&K) -> R) -> R;
 }
@@ -62,6 +65,8 @@ impl<T> Clone for Unkeyed<T> {
 }
 
 impl<T: 'static> KeySelector<T, ()> for Unkeyed<T> {
+    const KEYED: bool = false;
+
     #[inline(always)]
     fn with<R>(&self, _record: &T, f: impl FnOnce(&()) -> R) -> R {
         f(&())

@@ -82,8 +82,8 @@ pub struct CheckpointSettings {
     /// Allow a start whose checkpoint has state of operators that are no longer in the graph; that
     /// state is dropped. Default false: a renamed operator would lose its state unnoticed.
     pub allow_dropped_state: bool,
-    /// Go on when output that the restored checkpoint promised was lost and cannot be brought back: without
-    /// those records, which are counted in the log. Default false: the job stops and says what is lost.
+    /// Go on when output to Kafka that the restored checkpoint promised is lost for good: without those
+    /// records, which are counted in the log. Default false: the job stops and says what is lost.
     pub accept_data_loss: bool,
     /// Whether an operator holds back an input that is past a barrier until all others are. Default
     /// true. Without it checkpoints are only at-least-once: records behind a barrier may be in it.

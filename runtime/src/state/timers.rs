@@ -124,14 +124,25 @@ impl<K: Key + ?Sized> TimerStore<K> {
         }
     }
 
-    /// The time of the next timer.
+    /// A key's timers, in ascending order of domains and then times.
     #[must_use]
-    pub fn next(&self, domain: TimeDomain) -> Option<Timestamp> {
+    pub fn of(&self, hash: u64, key: &K) -> &[(TimeDomain, Timestamp)] {
+        self.by_key.find(hash, key).map_or(&[], |timers| &timers.0)
+    }
+
+    /// All timers of a domain in the order in which they fire, with their keys.
+    pub fn iter(&self, domain: TimeDomain) -> impl ExactSizeIterator<Item = (Timestamp, &K::Owned)> {
         let queue = match domain {
             TimeDomain::Event => &self.event,
             TimeDomain::Processing => &self.processing,
         };
-        queue.first_key_value().map(|((at, _), _)| *at)
+        queue.keys().map(|(at, key)| (*at, key))
+    }
+
+    /// The time of the next timer.
+    #[must_use]
+    pub fn next(&self, domain: TimeDomain) -> Option<Timestamp> {
+        self.iter(domain).next().map(|(at, _)| at)
     }
 
     /// Takes out the next timer whose time is `now` or before, in the order of times and then of

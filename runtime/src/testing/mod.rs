@@ -1,4 +1,4 @@
-//! Tools for tests: of a user's operators, and of sinks that others write.
+#![doc = include_str!("testing.md")]
 
 pub mod conformance;
 mod operator;
@@ -6,4 +6,4 @@ mod operator;
 pub mod permit;
 
 pub use crate::crash::CRASH_POINTS;
-pub use operator::{OperatorHarness, Snapshot};
+pub use operator::{Emitted, OperatorHarness, Snapshot};

@@ -4,6 +4,8 @@ use super::brokers::{Brokers, Isolation, Marker};
 use super::committable::{KafkaCommittable, PartitionRange};
 use super::fate::{self, Fate};
 use crate::error::Result;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 /// How long a transaction may stay undecided: a broker that was killed needs some seconds to know its
@@ -43,8 +45,9 @@ pub fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> 
 /// What the logs of all partitions say, and whether a later look may say more.
 fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate, bool)> {
     let (mut fates, mut may_change) = (Vec::new(), false);
+    let mut topics = TopicIds::default();
     for range in &ours.partitions {
-        if brokers.topic_id(&range.topic)?.as_ref() != Some(&range.topic_id) {
+        if topics.get(brokers, &range.topic)?.as_ref() != Some(&range.topic_id) {
             fates.push(Fate::Unknown(format!("the topic {} was deleted since", range.topic)));
             continue;
         }
@@ -63,6 +66,19 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate,
         may_change |= open;
     }
     Ok((fate::agree(fates), may_change))
+}
+
+/// The ids of topics, each asked for once: it takes a while until it is certain that one is gone.
+#[derive(Default)]
+pub(super) struct TopicIds(BTreeMap<String, Option<String>>);
+
+impl TopicIds {
+    pub fn get(&mut self, brokers: &mut impl Brokers, topic: &str) -> Result<&Option<String>> {
+        Ok(match self.0.entry(topic.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(brokers.topic_id(topic)?),
+        })
+    }
 }
 
 fn of_marker(brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<(Fate, bool)> {

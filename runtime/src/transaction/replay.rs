@@ -13,6 +13,7 @@
 //! and there is a new committable only if the old one was aborted, which is final. A crash before R4
 //! leaves an orphan that the next try aborts; after it, the new committable is open, and committed.
 
+use super::ask::TopicIds;
 use super::brokers::{Brokers, CopyRange, Isolation, Producer};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared};
 use crate::control::permit::{Published, Recovery};
@@ -109,13 +110,19 @@ impl Losses {
 
 /// Why a range cannot be read any more, by partition; found before anything is written.
 fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Vec<Option<String>>> {
-    old.partitions.iter().map(|range| why_missing(brokers, old, range)).collect()
+    let mut topics = TopicIds::default();
+    old.partitions.iter().map(|range| why_missing(brokers, old, range, &mut topics)).collect()
 }
 
-fn why_missing(brokers: &mut impl Brokers, old: &KafkaCommittable, range: &PartitionRange) -> Result<Option<String>> {
-    match brokers.topic_id(&range.topic)? {
+fn why_missing(
+    brokers: &mut impl Brokers,
+    old: &KafkaCommittable,
+    range: &PartitionRange,
+    topics: &mut TopicIds,
+) -> Result<Option<String>> {
+    match topics.get(brokers, &range.topic)? {
         None => return Ok(Some("the topic was deleted".to_owned())),
-        Some(id) if id != range.topic_id => {
+        Some(id) if *id != range.topic_id => {
             return Ok(Some("the topic was deleted and created again".to_owned()));
         }
         Some(_) => {}

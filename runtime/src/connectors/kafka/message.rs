@@ -2,6 +2,8 @@
 //!
 //! Plain data and the user's functions. Must not know librdkafka, transactions or epochs.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use crate::time::Timestamp;
 use std::sync::Arc;
 

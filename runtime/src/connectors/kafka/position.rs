@@ -2,6 +2,8 @@
 //!
 //! Pure: what the brokers say is passed in.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use crate::api::source::SplitPosition;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};

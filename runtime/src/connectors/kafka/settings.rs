@@ -3,6 +3,8 @@
 //!
 //! Knows no client and no protocol.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use rdkafka::ClientConfig;

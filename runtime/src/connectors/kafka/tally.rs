@@ -1,6 +1,8 @@
 //! What delivery reports said since a transaction began: how many records of each writer arrived,
 //! where, and whether one failed.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use crate::transaction::PartitionRange;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

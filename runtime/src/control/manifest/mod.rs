@@ -5,6 +5,7 @@
 //! somebody will look at it. These are plain values: they must not know where slots are kept, nor
 //! who decides on them.
 
+mod differences;
 mod encoding;
 pub mod readable_bytes;
 #[cfg(test)]

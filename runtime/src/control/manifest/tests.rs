@@ -146,3 +146,46 @@ fn a_layout_is_compared_by_its_parts_not_its_text() {
     assert!(!layout.reads(&StateLayout::new("u64", Schema::Leaf("u32".into()), true, false)));
     assert!(!layout.reads(&StateLayout::new("u64", Schema::Leaf("u64".into()), true, true)));
 }
+
+fn fields(fields: &[(&str, &str)]) -> Vec<(String, Schema)> {
+    fields.iter().map(|(name, leaf)| ((*name).to_owned(), Schema::Leaf((*leaf).to_owned()))).collect()
+}
+
+#[test]
+fn what_differs_between_two_layouts_is_said_by_field() {
+    let user = |list| Schema::Of("Vec".into(), vec![Schema::Struct("User".into(), fields(list))]);
+    let kind = |variants: &[(&str, &str)]| {
+        Schema::Enum(
+            "Kind".into(),
+            variants.iter().map(|(name, leaf)| ((*name).into(), fields(&[("0", leaf)]))).collect(),
+        )
+    };
+    let row = |users, kind, timers| {
+        let state = Schema::Struct("Row".into(), vec![("users".into(), users), ("kind".into(), kind)]);
+        StateLayout::new("str", state, timers, !timers)
+    };
+    let then = row(user(&[("id", "u32"), ("name", "String")]), kind(&[("A", "u8"), ("B", "u8")]), true);
+    let now = row(user(&[("id", "u64"), ("mail", "String")]), kind(&[("A", "u16"), ("C", "u8")]), false);
+    let differences = now.differences(&then);
+    let expected = [
+        "`state.users.Vec.id` is u64, and was u32",
+        "the field `state.users.Vec.mail` is new",
+        "the field `state.users.Vec.name` is gone",
+        "`state.kind.A.0` is u16, and was u8",
+        "the variant `state.kind.C` is new",
+        "the variant `state.kind.B` is gone",
+        "it has no event-time timers, and had some",
+        "it has processing-time timers, and had none",
+    ];
+    assert_eq!(differences, expected);
+    assert_eq!(now.differences(&now), [""; 0]);
+
+    let moved = row(user(&[("name", "String"), ("id", "u32")]), kind(&[("A", "u8"), ("B", "u8")]), true);
+    assert_eq!(moved.differences(&then), ["the fields of `state.users.Vec` stand in another order"]);
+    let other = StateLayout::new("u64", Schema::Leaf("u8".into()), true, false);
+    let expected = ["the key is `u64`, and was `str`", &format!("`state` is u8, and was {}", then.state)];
+    assert_eq!(other.differences(&then), expected);
+    for (one, another) in [(&now, &then), (&moved, &then), (&other, &then), (&then, &then)] {
+        assert_eq!(one.reads(another), one.differences(another).is_empty());
+    }
+}

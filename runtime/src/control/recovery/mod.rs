@@ -130,9 +130,12 @@ fn refusal(manifest: &Manifest, reasons: &[String]) -> Error {
 fn layout_differs(spec: &OperatorSpec, written: &OperatorCut) -> Option<String> {
     (!spec.layout.reads(&written.layout)).then(|| {
         format!(
-            "the state of operator `{}` has another shape: give the new one another id, or change it back\n      \
+            "the state of operator `{}` has another shape ({}): give the new one another id, or change it back\n      \
              checkpoint: {}\n      program:    {}",
-            spec.id, written.layout.text, spec.layout.text
+            spec.id,
+            spec.layout.differences(&written.layout).join("; "),
+            written.layout.text,
+            spec.layout.text
         )
     })
 }

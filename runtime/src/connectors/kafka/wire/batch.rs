@@ -1,5 +1,7 @@
 //! The header of a record batch, format 2.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use crate::transaction::BatchHeader;
 
 /// The bytes of a header.

@@ -1,5 +1,7 @@
 //! Frames: a length, a header, a message. Pure, and suspicious of every number in them.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use super::shape;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{

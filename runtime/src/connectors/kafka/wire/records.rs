@@ -3,6 +3,8 @@
 //!
 //! The layout is that of Apache Kafka's `DefaultRecordBatch` (KIP-98).
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 use super::batch::HEADER;
 use crate::transaction::{BatchHeader, Producer};
 use bytes::{Bytes, BytesMut};

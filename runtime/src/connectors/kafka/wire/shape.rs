@@ -7,6 +7,8 @@
 //! Follows the message definitions of Apache Kafka (`clients/src/main/resources/common/message`), in
 //! versions with compact lengths and tagged fields (KIP-482) unless said otherwise.
 
+#![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
+
 /// A field of an answer.
 pub(super) enum Field {
     /// So many bytes: numbers, flags, uuids.

@@ -7,6 +7,7 @@ fn record(offset: i64, control: bool, key: &[u8]) -> Record {
     Record {
         transactional: true,
         control,
+        delete_horizon: false,
         partition_leader_epoch: 4,
         producer_id: 7,
         producer_epoch: 2,

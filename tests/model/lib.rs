@@ -1,0 +1,1 @@
+//! Nothing: the model and its checks are in `main.rs` and beside it.
