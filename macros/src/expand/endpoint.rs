@@ -3,8 +3,8 @@
 use super::{empty_struct, hidden};
 use crate::model::{End, Endpoint, peel};
 use crate::paths::{
-    Described, Flow, Into, Parts, Result, Send, Sink, SinkFn, Source, SourceFn, Stream, String, Sync, UnkeyedInput,
-    VariantOk,
+    Described, Flow, Into, Parts, Result, Send, ShowFn, ShowMacro, Sink, SinkFn, Source, SourceFn, Stream, String,
+    Sync, UnkeyedInput, VariantOk,
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -76,13 +76,17 @@ fn source(endpoint: &Endpoint) -> TokenStream {
 fn sink(endpoint: &Endpoint) -> TokenStream {
     let (name, id, vis) = (&endpoint.type_name, &endpoint.id.text, &endpoint.vis);
     let (connector, describe) = (connector(endpoint), describe(endpoint));
-    let input = quote!(#UnkeyedInput<<<#name as #SinkFn>::Sink as #Sink>::Record>);
+    let record = quote!(<<#name as #SinkFn>::Sink as #Sink>::Record);
+    let input = quote!(#UnkeyedInput<#record>);
     quote! {
         #[automatically_derived]
         impl #SinkFn for #name {
             const ID: &'static str = #id;
             type Sink = #connector;
             #describe
+            fn show() -> #ShowFn<#record> {
+                #ShowMacro!(#record)
+            }
         }
         impl #name {
             /// Writes a stream to the sink.

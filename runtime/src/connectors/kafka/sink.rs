@@ -43,7 +43,7 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// let totals = KafkaSink::<Json<Total>>::topic("localhost:9092", "totals")
 ///     .key(|total| total.customer.as_bytes())
 ///     .tombstone(|total| total.closed)
-///     .headers(|total, headers| _ = headers.add("currency", "EUR"))
+///     .headers(|_, headers| _ = headers.add("currency", "EUR"))
 ///     .on_refused(OnRefused::DeadLetter("totals-refused".into()))
 ///     .set("compression.type", "zstd");
 /// ```
@@ -256,6 +256,12 @@ impl<F: Format> Sink for KafkaSink<F> {
     fn participant(&self, _id: &str) -> String {
         let form = if self.options.exactly_once { "kafka" } else { "kafka-at-least-once" };
         format!("{form}:{}", self.options.settings.brokers)
+    }
+
+    fn key_of(&self, record: &F::Record) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        let append = self.shape.key.as_ref()?;
+        append(record, &mut key).then_some(key)
     }
 
     fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
