@@ -7,9 +7,10 @@ use staunch_tests::process::{End, Folder, Running, Start};
 use staunch_tests::texts::{Random, number};
 use std::time::{Duration, Instant};
 
-/// Around a commit: what a sleeper may do after its successor has done it, too.
+/// Around a commit: what a sleeper may do after its successor has done it, too. Each is passed at most
+/// once per checkpoint.
 const PLACES: &[&str] =
-    &["sealed", "before-prepare", "after-prepare", "before-publish", "after-publish", "before-commit", "after-commit"];
+    &["before-prepare", "after-prepare", "before-publish", "after-publish", "before-commit", "after-commit"];
 /// What has to be seen within this time, or something hangs.
 const SOON: Duration = Duration::from_secs(60);
 /// How many slots a successor makes at least before it is stopped itself.
