@@ -28,6 +28,7 @@ paths! {
     Clone => Clone
     Collectors => Collectors
     Context => Context
+    CrashTest => CrashTest
     VariantErr => Err
     Failed => Failed
     FallibleType => FallibleType
@@ -35,6 +36,7 @@ paths! {
     FlowType => FlowType
     Fn => Fn
     Handler => Handler
+    Inputs => Inputs
     Into => Into
     JobBuilder => JobBuilder
     Key => Key
@@ -50,9 +52,11 @@ paths! {
     Parts => Parts
     PhantomData => PhantomData
     Pipeline => Pipeline
+    PipelineHarness => PipelineHarness
     Result => Result
     Schema => Schema
     Send => Send
+    ShowFn => ShowFn
     Sink => Sink
     SinkFn => SinkFn
     VariantSome => Some
@@ -86,6 +90,7 @@ paths! {
     NoKey => unkeyed
     OpaqueSchema => opaque_schema
     RowMacro => row
+    ShowMacro => show
     StructSchema => struct_schema
     UnknownVariant => unknown_variant
     VariantSchema => variant_schema

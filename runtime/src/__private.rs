@@ -19,12 +19,13 @@ pub use crate::time::Timestamp;
 pub use crate::api::metadata::Metadata;
 pub use crate::api::state_opaque::{decode_opaque, encode_opaque, opaque_schema};
 pub use crate::generated::{
-    FallibleType, JobConfig, OutputType, borrowed, computed, decode_variant, described, encode_variant, enum_schema,
-    metadata, never, struct_schema, unkeyed, unknown_variant, variant_schema,
+    FallibleType, JobConfig, OutputType, Show, ShowByDebug, ShowBySerialize, ShowFn, ShowNot, borrowed, computed,
+    decode_variant, described, encode_variant, enum_schema, metadata, never, struct_schema, unkeyed, unknown_variant,
+    variant_schema,
 };
 pub use crate::job::JobBuilder;
-pub use crate::testing::OperatorHarness;
-pub use crate::{__harness as harness, __row as row};
+pub use crate::testing::{CrashTest, Inputs, OperatorHarness, PipelineHarness};
+pub use crate::{__harness as harness, __row as row, __show as show};
 pub use std::clone::Clone;
 pub use std::convert::Into;
 pub use std::marker::{PhantomData, Send, Sync};

@@ -2,8 +2,15 @@
 //! is crossed by a crash and not only those that chance hits.
 //!
 //! `STAUNCH_CRASH_AT=before-commit:3` kills the process when it comes to that place for the third time.
-//! Without the variable a place costs one load of a value that never changes; none is on a record's way.
+//! Without the variable a place costs two loads of values that never change; none is on a record's way.
+//!
+//! A simulation of the process is told of each place, too, and may end the *simulated* process there, or
+//! let others go on while this one stands still.
 
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,6 +93,7 @@ impl Wanted {
 #[inline]
 pub(crate) fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
+    passing(name);
     if wanted().is_some_and(|wanted| wanted.is_now(name)) {
         die();
     }
@@ -117,6 +125,47 @@ fn die() -> ! {
     let _ = unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     // The signal may take a moment to be delivered; nothing more may happen meanwhile.
     std::process::abort()
+}
+
+/// Is told of each place that code on this thread comes to.
+pub(crate) type Hook = Rc<dyn Fn(&'static str)>;
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// Ends the simulated process: whoever simulates it unwinds up to itself with this.
+pub(crate) struct Crashed;
+
+/// A simulation's thread tells it that simulated code stands here: at a crash point, or before a call
+/// that the world answers.
+#[inline]
+pub(crate) fn passing(name: &'static str) {
+    // Out of the cell before it is called: it may run other simulated code that passes here.
+    let hook = HOOK.with_borrow(Clone::clone);
+    if let Some(hook) = hook {
+        hook(name);
+    }
+}
+
+/// Sets what this thread's places tell; returns what they told before.
+pub(crate) fn replace_hook(hook: Option<Hook>) -> Option<Hook> {
+    HOOK.replace(hook)
+}
+
+/// Ends the simulated process that runs on this thread. Nothing is printed.
+pub(crate) fn unwind_crashed() -> ! {
+    resume_unwind(Box::new(Crashed))
+}
+
+/// As `catch_unwind`, for others' code that may panic; a simulated crash passes through.
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        if panic.is::<Crashed>() {
+            resume_unwind(panic);
+        }
+        panic
+    })
 }
 
 #[cfg(test)]

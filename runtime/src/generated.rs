@@ -7,12 +7,16 @@ use crate::api::metadata::Metadata;
 use crate::api::output::Output;
 use crate::api::state::Schema;
 use crate::error::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 pub use crate::flow::select::{borrowed, computed, unkeyed};
+pub use crate::flow::stand_in::ShowFn;
 
 /// The record type of an `#[output]` parameter, whatever alias it is spelled with.
 #[diagnostic::on_unimplemented(
@@ -73,6 +77,57 @@ where
 pub fn metadata<'a>(context: &Context<'a>) -> &'a Metadata {
     static NONE: LazyLock<Metadata> = LazyLock::new(Metadata::default);
     context.metadata.unwrap_or(&NONE)
+}
+
+/// Finds how records of `T` are shown: by `Debug`, else by `Serialize`. Which of the traits below applies
+/// depends on how many references deep the call has to look, so the first that a type has wins.
+pub struct Show<T>(pub PhantomData<fn(&T)>);
+
+/// Shows by `Debug`.
+pub trait ShowByDebug<T> {
+    /// How.
+    fn show(&self) -> ShowFn<T>;
+}
+
+impl<T: Debug> ShowByDebug<T> for &&Show<T> {
+    fn show(&self) -> ShowFn<T> {
+        Some(|record| format!("{record:?}"))
+    }
+}
+
+/// Shows by `Serialize`.
+pub trait ShowBySerialize<T> {
+    /// How.
+    fn show(&self) -> ShowFn<T>;
+}
+
+impl<T: Serialize> ShowBySerialize<T> for &Show<T> {
+    fn show(&self) -> ShowFn<T> {
+        Some(|record| serde_json::to_string(record).unwrap_or_else(|error| error.to_string()))
+    }
+}
+
+/// Does not show.
+pub trait ShowNot<T> {
+    /// `None`.
+    fn show(&self) -> ShowFn<T>;
+}
+
+impl<T> ShowNot<T> for Show<T> {
+    fn show(&self) -> ShowFn<T> {
+        None
+    }
+}
+
+/// How records of a type are shown. The type must not be generic where this is written.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __show {
+    ($record:ty) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::{ShowByDebug as _, ShowBySerialize as _, ShowNot as _};
+        (&&&$crate::__private::Show::<$record>(::core::marker::PhantomData)).show()
+    }};
 }
 
 /// The body of functions that stand in for those with errors, which never run.

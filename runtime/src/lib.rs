@@ -83,8 +83,12 @@
 //! connectors  memory, file, kafka
 //! job         attempts: claim -> recover -> build -> drive -> settle
 //! cli         the command line
-//! testing     the operator harness, the conformance suite for sinks
+//! testing     harnesses of operators and pipelines, the crash test and its simulation, conformance of sinks
 //! ```
+
+// What the macros generate names the crate from outside; its own tests use them, too.
+#[cfg(test)]
+extern crate self as staunch;
 
 pub mod api;
 mod cli;
@@ -101,6 +105,7 @@ mod graph;
 mod id;
 mod job;
 mod metrics;
+mod planted;
 mod progress;
 mod random;
 mod settings;

@@ -13,7 +13,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// The runtime's modules, in groups. A module may use its own group and those before it. Follows a
 /// record and a checkpoint: `control` comes before `data`, which passes its barriers on.
 const LAYERS: &[&[&str]] = &[
-    &["error", "id", "codec", "random", "threads", "stop", "crash"],
+    &["error", "id", "codec", "random", "threads", "stop", "crash", "planted"],
     &["time"],
     &["clock", "metrics", "progress", "settings", "signals"],
     &["api"],

@@ -3,8 +3,8 @@
 use super::{empty_struct, hidden};
 use crate::model::{End, Endpoint, peel};
 use crate::paths::{
-    Described, Flow, Into, Parts, Result, Send, Sink, SinkFn, Source, SourceFn, Stream, String, Sync, UnkeyedInput,
-    VariantOk,
+    Described, Flow, Into, Parts, Result, Send, ShowFn, ShowMacro, Sink, SinkFn, Source, SourceFn, Stream, String,
+    Sync, UnkeyedInput, VariantOk,
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -76,6 +76,7 @@ fn source(endpoint: &Endpoint) -> TokenStream {
 fn sink(endpoint: &Endpoint) -> TokenStream {
     let (name, id, vis) = (&endpoint.type_name, &endpoint.id.text, &endpoint.vis);
     let (connector, describe) = (connector(endpoint), describe(endpoint));
+    let record = quote!(<#connector as #Sink>::Record);
     let input = quote!(#UnkeyedInput<<<#name as #SinkFn>::Sink as #Sink>::Record>);
     quote! {
         #[automatically_derived]
@@ -83,6 +84,9 @@ fn sink(endpoint: &Endpoint) -> TokenStream {
             const ID: &'static str = #id;
             type Sink = #connector;
             #describe
+            fn show() -> #ShowFn<#record> {
+                #ShowMacro!(#record)
+            }
         }
         impl #name {
             /// Writes a stream to the sink.

@@ -2,7 +2,7 @@
 
 use super::{empty_struct, hidden};
 use crate::model::{PipelineFn, peel};
-use crate::paths::{Flow, FlowType, JobBuilder, JobFn, MainFn, Pipeline, Result};
+use crate::paths::{CrashTest, Flow, FlowType, Inputs, JobBuilder, JobFn, MainFn, Pipeline, PipelineHarness, Result};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::spanned::Spanned;
@@ -51,6 +51,14 @@ pub fn pipeline(pipeline: &PipelineFn) -> TokenStream {
             /// The pipeline as a job in this process, with this configuration.
             #vis fn job(config: <Self as #Pipeline>::Config) -> #JobBuilder<Self> {
                 #JobFn::<Self>(config)
+            }
+            /// The whole pipeline in a test: its sources and sinks are the test's, its time is virtual.
+            #vis fn harness(config: <Self as #Pipeline>::Config) -> #PipelineHarness<Self> {
+                #PipelineHarness::new(config)
+            }
+            /// A test that crashes the pipeline at every step and compares what it has committed.
+            #vis fn crash_test(inputs: #Inputs<<Self as #Pipeline>::Config>) -> #CrashTest<Self> {
+                #CrashTest::new(inputs)
             }
         }
     };

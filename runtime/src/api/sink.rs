@@ -45,6 +45,12 @@ pub trait Sink: Send + Sync + 'static {
         id.to_owned()
     }
 
+    /// The key under which a record is written, where there is one: records of one key keep their order. Asked
+    /// for by tests only.
+    fn key_of(&self, _record: &Self::Record) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Opens the participant: once per name and attempt, by the first sink of that name, after the
     /// attempt's claim.
     ///

@@ -11,6 +11,7 @@ use crate::control::manifest::CheckpointKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::metrics::NodeMetrics;
+use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 use crate::time::watermark::SplitWatermarks;
 use std::sync::Arc;
@@ -94,6 +95,14 @@ impl<S: Source> SourceStage<S> {
     }
 
     fn pass(&mut self, barrier: Barrier, now: Timestamp) -> Result<()> {
+        if planted(Bug::OffsetsAfterSnapshot) && !self.ended {
+            self.out.control(Control::Barrier(barrier))?;
+            self.reader.poll(&mut self.batch)?;
+            self.out.batch(&mut self.batch)?;
+            let positions = self.reader.positions();
+            self.reporter.send(Report::Source { node: self.node, epoch: barrier.epoch, positions, ended: false });
+            return Ok(());
+        }
         let positions = self.reader.positions();
         if let Some((_, splits)) = &mut self.time {
             register(splits, &positions, now);

@@ -1,16 +1,18 @@
-//! A worker: one thread that steps the chains of its copy of the graph.
+//! A worker: steps the chains of its copy of the graph, turn by turn.
 
 use super::build::{Stage, Step, WorkerBuilder, WorkerPlan};
 use super::event::Barrier;
 use super::report::{Report, Reporter};
 use crate::clock::Clock;
+use crate::crash::catch_panic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::threads::{Actor, Turn};
 use crate::time::Timestamp;
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -28,68 +30,98 @@ pub(crate) enum Order {
 /// Puts the worker to sleep until it is woken or the time has come.
 pub(crate) trait Sleep {
     fn sleep(&self, at_most: Duration);
+
+    /// Whether somebody has woken it since it slept, or asked this; then it need not sleep.
+    fn was_woken(&self) -> bool;
 }
 
 /// The longest sleep; a lost wake-up would cost no more than this.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
-/// Builds and runs a worker to its end; every way to end is reported.
-pub(crate) fn run(
-    mut plan: WorkerPlan,
-    orders: &Receiver<Order>,
-    reporter: &Reporter,
-    clock: &dyn Clock,
-    sleep: &dyn Sleep,
-) {
-    let worker = plan.worker;
-    let mut stages = Vec::new();
-    let now = Rc::new(Cell::new(clock.now()));
-    // User code may panic anywhere in here. What it leaves behind is dropped with the worker, so no
-    // broken invariant can be seen afterwards.
-    let end = catch_unwind(AssertUnwindSafe(|| {
-        stages = WorkerBuilder::build(&mut plan, reporter.clone(), now.clone())?;
-        reporter.send(Report::Built);
-        while !step_all(&mut stages, orders, clock, &now, sleep)? {}
-        Ok(())
-    }));
-    let failure = match end {
-        Ok(Ok(())) => return reporter.send(Report::Stopped),
-        Ok(Err(error)) => error,
-        Err(panic) => panicked(&*panic),
-    };
-    reporter.send(Report::Failed(failure.at(format_args!("worker {worker}"))));
+/// One worker. Lives on its thread: what it builds does not leave it.
+pub(crate) struct Worker<S> {
+    number: usize,
+    /// Until it is built.
+    plan: Option<WorkerPlan>,
+    stages: Vec<Box<dyn Stage>>,
+    orders: Receiver<Order>,
+    reporter: Reporter,
+    clock: Arc<dyn Clock>,
+    processing_time: Rc<Cell<Timestamp>>,
+    sleep: S,
 }
 
-/// One turn over all stages; true when the worker was told to stop.
-fn step_all(
-    stages: &mut [Box<dyn Stage>],
-    orders: &Receiver<Order>,
-    clock: &dyn Clock,
-    processing_time: &Cell<Timestamp>,
-    sleep: &dyn Sleep,
-) -> Result<bool> {
-    loop {
-        match orders.try_recv() {
-            Ok(Order::Inject(barrier)) => stages.iter_mut().for_each(|stage| stage.inject(barrier)),
-            Ok(Order::Committed(epoch)) => stages.iter_mut().for_each(|stage| stage.committed(epoch)),
-            Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(true),
-            Err(TryRecvError::Empty) => break,
+impl<S: Sleep> Worker<S> {
+    pub fn new(plan: WorkerPlan, orders: Receiver<Order>, reporter: Reporter, clock: Arc<dyn Clock>, sleep: S) -> Self {
+        let processing_time = Rc::new(Cell::new(clock.now()));
+        Self {
+            number: plan.worker,
+            plan: Some(plan),
+            stages: Vec::new(),
+            orders,
+            reporter,
+            clock,
+            processing_time,
+            sleep,
         }
     }
-    let now = clock.now();
-    processing_time.set(now);
-    let (mut worked, mut wake_at) = (false, Timestamp::MAX);
-    for stage in stages {
-        match stage.step(now)? {
-            Step::Worked => worked = true,
-            Step::Idle { wake_at: at } => wake_at = wake_at.min(at),
-        }
+
+    fn step(&mut self) -> Result<Turn> {
+        let Some(mut plan) = self.plan.take() else { return self.step_all() };
+        self.stages = WorkerBuilder::build(&mut plan, self.reporter.clone(), self.processing_time.clone())?;
+        self.reporter.send(Report::Built);
+        Ok(Turn::Worked)
     }
-    if !worked {
+
+    /// One turn over all stages.
+    fn step_all(&mut self) -> Result<Turn> {
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Inject(barrier)) => self.stages.iter_mut().for_each(|stage| stage.inject(barrier)),
+                Ok(Order::Committed(epoch)) => self.stages.iter_mut().for_each(|stage| stage.committed(epoch)),
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return Ok(Turn::Done),
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        let now = self.clock.now();
+        self.processing_time.set(now);
+        let (mut worked, mut wake_at) = (false, Timestamp::MAX);
+        for stage in &mut self.stages {
+            match stage.step(now)? {
+                Step::Worked => worked = true,
+                Step::Idle { wake_at: at } => wake_at = wake_at.min(at),
+            }
+        }
+        // A chain may have sent to one that was stepped before it.
+        if worked || self.sleep.was_woken() {
+            return Ok(Turn::Worked);
+        }
         let wait = wake_at.as_millis().saturating_sub(now.as_millis()).max(0);
-        sleep.sleep(Duration::from_millis(wait.unsigned_abs()).min(SLEEP_MAX));
+        Ok(Turn::Idle { at_most: Duration::from_millis(wait.unsigned_abs()) })
     }
-    Ok(false)
+}
+
+impl<S: Sleep> Actor for Worker<S> {
+    /// Every way to end is reported.
+    fn turn(&mut self) -> Turn {
+        // User code may panic anywhere in here. What it leaves behind is dropped with the worker, so no
+        // broken invariant can be seen afterwards.
+        let failure = match catch_panic(|| self.step()) {
+            Ok(Ok(Turn::Done)) => {
+                self.reporter.send(Report::Stopped);
+                return Turn::Done;
+            }
+            Ok(Ok(turn)) => return turn,
+            Ok(Err(error)) => error,
+            Err(panic) => panicked(&*panic),
+        };
+        self.reporter.send(Report::Failed(failure.at(format_args!("worker {}", self.number))));
+        Turn::Done
+    }
+
+    fn wait(&mut self, at_most: Duration) {
+        self.sleep.sleep(at_most.min(SLEEP_MAX));
+    }
 }
 
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {

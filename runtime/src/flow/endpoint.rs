@@ -3,6 +3,7 @@
 use super::handle::Shared;
 use super::inputs::UnkeyedInput;
 use super::parts::Parts;
+use super::stand_in::{ShowFn, build_sink, build_source};
 use super::stream::Stream;
 use crate::api::needs::Needs;
 use crate::api::output::Failed;
@@ -40,6 +41,13 @@ pub trait SinkFn: 'static {
     /// A missing part, or what the function returns.
     fn describe(parts: &Parts) -> Result<Self::Sink>;
 
+    /// How a record is shown to people and compared by the crash test: by its `Debug`, else its
+    /// `Serialize`; `None` when it has neither.
+    #[must_use]
+    fn show() -> ShowFn<<Self::Sink as Sink>::Record> {
+        None
+    }
+
     /// Writes a stream to this sink, under the id.
     fn wire(id: &str, input: impl UnkeyedInput<<Self::Sink as Sink>::Record>) {
         wire_sink::<Self>(id, input.stream());
@@ -61,17 +69,17 @@ pub(super) fn wire_source<S: SourceFn>(wiring: &Shared, id: &str) -> Stream<<S::
     let mut made = node(id, NodeKind::Source, String::new());
     made.outputs.push(Port { name: "records", record });
     let mut at = wiring.borrow_mut();
-    let source = match described {
+    let build: Arc<dyn BuildNode> = match described {
         Ok(source) => {
             made.describe = source.describe();
-            Some(source)
+            build_source(at.stand_ins.as_deref(), id, source)
         }
         Err(error) => {
             at.errors.push(error.at(format_args!("source `{id}`")));
-            None
+            Arc::new(BuildSource::<S::Source> { source: None })
         }
     };
-    let port = PortRef { node: at.add(made, Arc::new(BuildSource { source: source.map(Arc::new) })), port: 0 };
+    let port = PortRef { node: at.add(made, build), port: 0 };
     drop(at);
     Stream::new(wiring.clone(), port)
 }
@@ -81,18 +89,18 @@ fn wire_sink<S: SinkFn + ?Sized>(id: &str, stream: Stream<<S::Sink as Sink>::Rec
     let described = S::describe(&wiring.parts);
     let mut made = node(id, NodeKind::Sink, String::new());
     made.inputs = input(stream.port);
-    let sink = match described {
+    let build: Arc<dyn BuildNode> = match described {
         Ok(sink) => {
             made.describe = sink.describe();
             made.participant = Some(sink.participant(id));
-            Some(Arc::new(sink))
+            build_sink(wiring.stand_ins.as_deref(), id, sink, S::show())
         }
         Err(error) => {
             wiring.errors.push(error.at(format_args!("sink `{id}`")));
-            None
+            Arc::new(BuildSink::<S::Sink> { sink: None })
         }
     };
-    wiring.add(made, Arc::new(BuildSink { sink }));
+    wiring.add(made, build);
 }
 
 fn wire_drain<T: Send + 'static>(stream: &Stream<T>, what: &str, build: Arc<dyn BuildNode>) {

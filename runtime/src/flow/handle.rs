@@ -2,6 +2,7 @@
 
 use super::endpoint::{SourceFn, wire_source};
 use super::parts::Parts;
+use super::stand_in::StandIns;
 use super::stream::Stream;
 use crate::api::source::Source;
 use crate::data::build::BuildNode;
@@ -44,6 +45,8 @@ pub struct Wiring {
     /// Copies the batches of an output that has several readers: a `TeeFn<T>`, by output.
     pub(crate) tees: HashMap<PortRef, Arc<dyn Any + Send + Sync>>,
     pub(crate) parts: Parts,
+    /// What takes the place of the connectors, in a simulation.
+    pub(crate) stand_ins: Option<Rc<dyn StandIns>>,
     /// What went wrong while wiring; reported together with what the checks find.
     pub(crate) errors: Vec<Error>,
 }
@@ -65,8 +68,9 @@ pub struct Flow<C> {
 }
 
 impl<C: Send + Sync + 'static> Flow<C> {
-    pub(crate) fn new(name: &str, config: Arc<C>) -> Self {
-        let mut wiring = Wiring { graph: Graph { name: name.to_owned(), nodes: Vec::new() }, ..Wiring::default() };
+    pub(crate) fn new(name: &str, config: Arc<C>, stand_ins: Option<Rc<dyn StandIns>>) -> Self {
+        let mut wiring =
+            Wiring { stand_ins, graph: Graph { name: name.to_owned(), nodes: Vec::new() }, ..Wiring::default() };
         wiring.parts.provide(config.clone());
         Self { wiring: Rc::new(RefCell::new(wiring)), config }
     }

@@ -10,6 +10,7 @@ mod inputs;
 mod operator;
 pub(crate) mod parts;
 pub mod select;
+pub(crate) mod stand_in;
 mod stream;
 
 pub use endpoint::{SinkFn, SourceFn};

@@ -35,7 +35,7 @@ impl<P: Pipeline> JobBuilder<P> {
     /// What keeps a job from starting.
     pub(crate) fn look(&self) -> Result<Look> {
         self.settings.validate()?;
-        let wired = wire::<P>(self.config.clone())?;
+        let wired = wire::<P>(self.config.clone(), None)?;
         let job = self.settings.job_name(P::NAME).to_owned();
         let dir = self.settings.checkpoint_dir(P::NAME);
         let (mut lineage, mut restored) = (None, None);

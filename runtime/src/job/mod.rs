@@ -7,9 +7,13 @@
 //! ```
 
 mod attempt;
+mod drive;
+pub(crate) mod environment;
 mod links;
 mod look;
 mod participants;
+mod restore;
+pub(crate) mod runner;
 mod storage;
 mod teardown;
 mod told;
@@ -17,32 +21,28 @@ mod workers;
 
 pub(crate) use look::Look;
 
-use crate::api::source::SplitPosition;
-use crate::clock::Clock;
 use crate::control::manifest::StatePart;
-use crate::control::restart::{RestartDecision, RestartPolicy, RestartSettings, StopReason};
 use crate::data::build::BuildNode;
 use crate::data::report::Report;
-use crate::data::worker::panicked;
 use crate::error::{Error, ErrorKind, Result};
+use crate::flow::stand_in::StandIns;
 use crate::flow::{Flow, Parts, Pipeline, Wiring};
 use crate::graph::logical::{Graph, PortRef};
 use crate::graph::{check, show};
 use crate::id::Epoch;
-use crate::metrics::NodeMetrics;
-use crate::progress::{Observer, Outcome, Summary};
+use crate::progress::{Observer, Summary};
 use crate::settings::Settings;
 use crate::stop::StopHandle;
 use crate::time::Timestamp;
+use environment::System;
+use runner::Runner;
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use told::Told;
 
 /// What the driver hears, from all threads of an attempt.
 #[derive(Debug)]
@@ -64,11 +64,11 @@ pub(crate) struct Wired {
 }
 
 /// Wires a pipeline and checks what types could not say; all problems at once.
-pub(crate) fn wire<P: Pipeline>(config: Arc<P::Config>) -> Result<Wired> {
-    let flow = Flow::new(P::NAME, config);
+pub(crate) fn wire<P: Pipeline>(config: Arc<P::Config>, stand_ins: Option<Rc<dyn StandIns>>) -> Result<Wired> {
+    let flow = Flow::new(P::NAME, config, stand_ins);
     P::build(&flow);
     let wiring = std::mem::take(&mut *Rc::clone(&flow.wiring).borrow_mut());
-    let Wiring { graph, builds, tees, parts, errors } = wiring;
+    let Wiring { graph, builds, tees, parts, errors, .. } = wiring;
     check::check(&graph, errors, |id| parts.find_config(id).is_some(), |id| parts.find_resource(id).is_some())?;
     Ok(Wired { graph: Arc::new(graph), builds: Arc::new(builds), tees: Arc::new(tees), parts })
 }
@@ -148,7 +148,7 @@ impl<P: Pipeline> JobBuilder<P> {
     /// # Errors
     /// [`ErrorKind::Graph`] with everything that is wrong with the wiring.
     pub fn graph(&self, format: show::GraphFormat) -> Result<String> {
-        let wired = wire::<P>(self.config.clone())?;
+        let wired = wire::<P>(self.config.clone(), None)?;
         Ok(show::show(&wired.graph, self.settings.workers, format))
     }
 
@@ -162,104 +162,10 @@ impl<P: Pipeline> JobBuilder<P> {
         if self.signals {
             crate::signals::stop_on_signals(self.stop_handle(), |text| tracing::info!("{text}"))?;
         }
-        let wired = wire::<P>(self.config.clone())?;
-        let name = self.settings.job_name(P::NAME).to_owned();
-        let dir = self.settings.checkpoint_dir(P::NAME);
-        let metrics = Arc::new(wired.graph.nodes.iter().map(|_| NodeMetrics::default()).collect());
-        Runner {
-            name,
-            dir,
-            wired,
-            settings: self.settings,
-            stop: self.stop,
-            metrics,
-            told: Told::new(self.observer),
-            own: None,
-        }
-        .run()
+        let wired = wire::<P>(self.config, None)?;
+        Runner::new(P::NAME, wired, self.settings, self.stop, self.observer, Arc::new(System)).run()
     }
 }
-
-/// What is kept over the attempts of a job.
-pub(crate) struct Runner {
-    name: String,
-    dir: PathBuf,
-    wired: Wired,
-    settings: Settings,
-    stop: Arc<AtomicBool>,
-    metrics: Arc<Vec<NodeMetrics>>,
-    told: Told,
-    /// What the attempt before claimed.
-    own: Option<attempt::OwnClaim>,
-}
-
-impl Runner {
-    fn run(mut self) -> Result<Summary> {
-        let mut policy = RestartPolicy::new(self.restart_settings());
-        loop {
-            self.told.attempt += 1;
-            // Descriptions, participants and observers are code of others' and may panic; workers have a guard
-            // of their own.
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
-            let error = match attempt.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                Ok(outcome) => return Ok(self.summary(outcome)),
-                Err(error) => error,
-            };
-            self.told.failed += 1;
-            let now_ms = self.told.clock.now_ms();
-            let after_ms = match policy.decide(error.kind(), now_ms) {
-                RestartDecision::Restart { after_ms } => after_ms,
-                RestartDecision::Stop(StopReason::Permanent) => return Err(error),
-                RestartDecision::Stop(StopReason::TooMany) => {
-                    return Err(error.at(format_args!("gave up after attempt {}", self.told.attempt)));
-                }
-            };
-            tracing::warn!(%error, attempt = self.told.attempt, after_ms, "the attempt failed; restarting from the last checkpoint");
-            if self.wait(Duration::from_millis(after_ms)) {
-                return Err(error.at("asked to stop while waiting to restart"));
-            }
-        }
-    }
-
-    fn restart_settings(&self) -> RestartSettings {
-        let restart = &self.settings.restart;
-        RestartSettings {
-            restarts_max: restart.attempts as usize,
-            window_ms: whole_ms(restart.window),
-            initial_ms: whole_ms(restart.initial),
-            backoff_ms_max: whole_ms(restart.max),
-            factor: restart.factor,
-        }
-    }
-
-    /// Waits; true when asked to stop meanwhile.
-    fn wait(&mut self, delay: Duration) -> bool {
-        let until = self.told.clock.now() + delay;
-        while self.told.clock.now() < until && !self.stop.load(Ordering::Relaxed) {
-            self.told.tell(&self.wired.graph, &self.metrics);
-            crate::clock::sleep(Duration::from_millis(10).min(delay));
-        }
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn summary(&self, outcome: Outcome) -> Summary {
-        let progress = self.told.progress(&self.wired.graph, &self.metrics);
-        let sinks =
-            self.wired.graph.nodes.iter().zip(self.metrics.iter()).filter(|(node, _)| node.participant.is_some());
-        Summary {
-            outcome,
-            elapsed: progress.elapsed,
-            records_read: progress.sources_read,
-            records_written: sinks.map(|(_, it)| it.read().received).sum(),
-            checkpoints: progress.checkpoints,
-            attempts: self.told.attempt,
-            last_epoch: self.told.last.map(|(stats, _)| stats.epoch),
-        }
-    }
-}
-
-/// The positions to restore, by source node.
-type Positions = HashMap<usize, Vec<SplitPosition>>;
 
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -1,22 +1,23 @@
 //! The participants of the two-phase commit, each on a thread of its own, where calls may block.
 
 use super::Event;
+use super::environment::Environment;
 use crate::api::sink::{Committable, Share, SinkContext, WriterContext};
 use crate::api::source::Waker;
 use crate::control::permit::{CommitPermit, Recovery};
-use crate::crash::crash_point;
+use crate::crash::{catch_panic, crash_point};
 use crate::data::build::{BuildNode, erased_bug};
 use crate::data::sink::Participant;
 use crate::data::worker::panic_message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::Graph;
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
+use crate::threads::{Actor, Running, Turn};
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 /// What is the same for all participants of an attempt.
@@ -69,7 +70,7 @@ impl Opened {
     /// Settles what earlier attempts published, oldest first.
     pub fn recover(&mut self, recovery: &mut Recovery<'_>) -> Result<()> {
         for (name, (participant, _)) in &mut self.participants {
-            let published = recovery.published(name);
+            let published = if planted(Bug::RecoverySettlesNothing) { Vec::new() } else { recovery.published(name) };
             let recovered = guarded(|| participant.recover(published, recovery));
             recovered.map_err(|error| error.at(format_args!("recovery of `{name}`")))?;
         }
@@ -100,16 +101,12 @@ impl Opened {
     }
 
     /// Gives each participant its thread.
-    pub fn start(self, events: &SyncSender<Event>) -> Result<Participants> {
-        let mut threads = HashMap::new();
+    pub fn start(self, environment: &dyn Environment, events: &SyncSender<Event>) -> Result<Participants> {
+        let mut threads = BTreeMap::new();
         for (name, (participant, _)) in self.participants {
             let (tasks, inbox) = sync_channel(TASKS_MAX);
-            let (events, who) = (events.clone(), name.clone());
-            let thread =
-                crate::threads::spawn(format!("sink-{name}"), move || serve(&who, participant, &inbox, &events))
-                    .map_err(|error| {
-                        Error::new(ErrorKind::Internal, "a sink's thread cannot be started").caused_by(error)
-                    })?;
+            let server = Server { name: name.clone(), participant, tasks: inbox, next: None, events: events.clone() };
+            let thread = environment.start(format!("sink-{name}"), Box::new(|| Box::new(server)))?;
             threads.insert(name, Handle { tasks: Some(tasks), thread: Some(thread) });
         }
         Ok(Participants { threads })
@@ -127,12 +124,12 @@ enum Task {
 
 struct Handle {
     tasks: Option<SyncSender<Task>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Box<dyn Running>>,
 }
 
 /// The running participants.
 pub(super) struct Participants {
-    threads: HashMap<String, Handle>,
+    threads: BTreeMap<String, Handle>,
 }
 
 impl Participants {
@@ -170,48 +167,80 @@ impl Participants {
     /// Waits for threads that have ended.
     pub fn join(&mut self) {
         for thread in self.threads.values_mut().filter_map(|handle| handle.thread.take()) {
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
 
 /// Calls a sink on the driver's thread. One of a user's may panic; what it leaves behind is not used again.
 fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    catch_panic(call).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
     Error::new(ErrorKind::Sink, format!("it panicked: {}", panic_message(panic)))
 }
 
-fn serve(name: &str, mut participant: Box<dyn Participant>, tasks: &Receiver<Task>, events: &SyncSender<Event>) {
-    let at = |error: Error| error.at(format_args!("sink `{name}`"));
-    while let Ok(task) = tasks.recv() {
+/// A participant at work.
+struct Server {
+    name: String,
+    participant: Box<dyn Participant>,
+    tasks: Receiver<Task>,
+    /// Came while the thread waited.
+    next: Option<Task>,
+    events: SyncSender<Event>,
+}
+
+impl Actor for Server {
+    fn turn(&mut self) -> Turn {
+        let task = match self.next.take().map_or_else(|| self.tasks.try_recv(), Ok) {
+            Ok(task) => task,
+            Err(TryRecvError::Empty) => return Turn::WAITING,
+            Err(TryRecvError::Disconnected) => return Turn::Done,
+        };
         // A sink of a user's may panic; what it leaves behind is not used again.
-        let event = catch_unwind(AssertUnwindSafe(|| match task {
+        let event =
+            catch_panic(|| self.serve(task)).unwrap_or_else(|panic| Some(Event::Failed(self.named(panicked(&*panic)))));
+        let told = event.is_none_or(|event| self.events.send(event).is_ok());
+        if told { Turn::Worked } else { Turn::Done }
+    }
+
+    fn wait(&mut self, _at_most: Duration) {
+        self.next = self.tasks.recv().ok();
+    }
+}
+
+impl Server {
+    fn named(&self, error: Error) -> Error {
+        error.at(format_args!("sink `{}`", self.name))
+    }
+
+    fn serve(&mut self, task: Task) -> Option<Event> {
+        match task {
             Task::Prepare(epoch, shares) => {
                 crash_point("before-prepare");
-                let prepared = participant.prepare(epoch, shares).map_err(at);
+                let prepared = self.participant.prepare(epoch, shares).map_err(|error| self.named(error));
+                if let (true, Ok(Some(bytes))) = (planted(Bug::CommitBeforeManifest), &prepared) {
+                    let committable = Committable { participant: self.name.clone(), epoch, bytes: bytes.clone() };
+                    let _ = self.participant.commit(&committable, &CommitPermit::published(epoch));
+                }
                 crash_point("after-prepare");
-                Some(Event::Prepared { participant: name.to_owned(), epoch, prepared })
+                Some(Event::Prepared { participant: self.name.clone(), epoch, prepared })
             }
             Task::Commit(committable, permit) => {
                 crash_point("before-commit");
-                let committed = participant.commit(&committable, &permit).map_err(at);
+                let committed = self.participant.commit(&committable, &permit).map_err(|error| self.named(error));
+                let committed = if planted(Bug::CommitFailureIgnored) { Ok(()) } else { committed };
                 crash_point("after-commit");
-                Some(Event::Committed { participant: name.to_owned(), epoch: committable.epoch, committed })
+                Some(Event::Committed { participant: self.name.clone(), epoch: committable.epoch, committed })
             }
             Task::Abort(committable) => {
                 // What stays is removed by the next attempt's recovery.
-                if let Err(error) = participant.abort(&committable) {
-                    tracing::warn!(%error, sink = name, "what was prepared could not be aborted");
+                if let Err(error) = self.participant.abort(&committable) {
+                    tracing::warn!(%error, sink = self.name, "what was prepared could not be aborted");
                 }
                 None
             }
-        }));
-        let event = event.unwrap_or_else(|panic| Some(Event::Failed(at(panicked(&*panic)))));
-        if event.is_some_and(|event| events.send(event).is_err()) {
-            return;
         }
     }
 }

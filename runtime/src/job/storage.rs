@@ -1,7 +1,8 @@
 //! The store's thread: state blobs, manifests and retention, in the order in which they are asked for.
 
 use super::Event;
-use crate::clock::{Clock, SystemClock};
+use super::environment::Environment;
+use crate::clock::Clock;
 use crate::control::log::ClaimedLog;
 use crate::control::manifest::{Cut, StatePart};
 use crate::control::message::Topology;
@@ -10,8 +11,10 @@ use crate::crash::crash_point;
 use crate::data::report::StateBytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, groups_of_worker};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use crate::threads::{Actor, Running, Turn};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
 
 /// One operator's state on one worker, to be made durable.
 pub(super) struct StateTask {
@@ -30,31 +33,35 @@ enum Task {
 /// The running store thread.
 pub(super) struct Storage {
     tasks: Option<SyncSender<Task>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Box<dyn Running>>,
 }
 
 struct Writer {
     log: ClaimedLog,
     workers: usize,
     retain: usize,
+    clock: Arc<dyn Clock>,
+    tasks: Receiver<Task>,
+    /// Came while the thread waited.
+    next: Option<Task>,
+    events: SyncSender<Event>,
 }
 
 impl Storage {
-    /// `checkpoints`: how many may have blobs waiting, as those that were too late do.
+    /// Keeps so many checkpoints. `checkpoints`: how many may have blobs waiting, as those that were too late do.
     pub fn start(
+        environment: &dyn Environment,
         log: ClaimedLog,
         topology: &Topology,
-        retain: usize,
-        checkpoints: usize,
+        (retain, checkpoints): (usize, usize),
         events: &SyncSender<Event>,
     ) -> Result<Self> {
         let workers = topology.workers;
         // The blobs of all operators and workers, a manifest, and the retention of the one before.
         let (tasks, inbox) = sync_channel(topology.operators.len() * workers * checkpoints + 4);
-        let (events, writer) = (events.clone(), Writer { log, workers, retain });
-        let thread = crate::threads::spawn("checkpoints".to_owned(), move || writer.serve(&inbox, &events)).map_err(
-            |error| Error::new(ErrorKind::Internal, "the store's thread cannot be started").caused_by(error),
-        )?;
+        let (events, clock) = (events.clone(), environment.clock());
+        let writer = Writer { log, workers, retain, clock, tasks: inbox, next: None, events };
+        let thread = environment.start("checkpoints".to_owned(), Box::new(|| Box::new(writer)))?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread) })
     }
 
@@ -90,35 +97,45 @@ impl Storage {
 
     pub fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
 
+impl Actor for Writer {
+    fn turn(&mut self) -> Turn {
+        let task = match self.next.take().map_or_else(|| self.tasks.try_recv(), Ok) {
+            Ok(task) => task,
+            Err(TryRecvError::Empty) => return Turn::WAITING,
+            Err(TryRecvError::Disconnected) => return Turn::Done,
+        };
+        let told = self.serve(task).is_none_or(|event| self.events.send(event).is_ok());
+        if told { Turn::Worked } else { Turn::Done }
+    }
+
+    fn wait(&mut self, _at_most: Duration) {
+        self.next = self.tasks.recv().ok();
+    }
+}
+
 impl Writer {
-    fn serve(mut self, tasks: &Receiver<Task>, events: &SyncSender<Event>) {
-        while let Ok(task) = tasks.recv() {
-            let event = match task {
-                Task::State(task) => self.store(&task),
-                Task::Publish(cut) => {
-                    let epoch = cut.epoch;
-                    let now_ms = SystemClock.now_ms();
-                    crash_point("before-publish");
-                    let result = self.log.publish(cut, now_ms);
-                    crash_point("after-publish");
-                    Event::Published { epoch, result }
+    fn serve(&mut self, task: Task) -> Option<Event> {
+        match task {
+            Task::State(task) => Some(self.store(&task)),
+            Task::Publish(cut) => {
+                let epoch = cut.epoch;
+                crash_point("before-publish");
+                let result = self.log.publish(cut, self.clock.now_ms());
+                crash_point("after-publish");
+                Some(Event::Published { epoch, result })
+            }
+            Task::Retain => {
+                // What could not be deleted is deleted next time: no reason to fail.
+                if let Err(error) = self.log.retain(self.retain) {
+                    tracing::warn!(%error, "old checkpoints could not be deleted; they will be tried again");
                 }
-                Task::Retain => {
-                    // What could not be deleted is deleted next time: no reason to fail.
-                    if let Err(error) = self.log.retain(self.retain) {
-                        tracing::warn!(%error, "old checkpoints could not be deleted; they will be tried again");
-                    }
-                    crash_point("after-retain");
-                    continue;
-                }
-            };
-            if events.send(event).is_err() {
-                return;
+                crash_point("after-retain");
+                None
             }
         }
     }

@@ -1,17 +1,18 @@
 //! What an observer is told while the job runs, and what the summary is made of.
 
-use crate::clock::{Clock, SteadyClock};
+use crate::clock::Clock;
 use crate::graph::logical::Graph;
 use crate::metrics::NodeMetrics;
 use crate::progress::{CheckpointStats, Observer, Progress};
 use crate::time::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the observer is told, and the summary is made of.
 pub(super) struct Told {
     observer: Option<Box<dyn Observer>>,
     /// For elapsed time and deadlines.
-    pub clock: SteadyClock,
+    pub clock: Arc<dyn Clock>,
     started: Timestamp,
     pub attempt: u32,
     pub failed: u32,
@@ -24,8 +25,7 @@ pub(super) struct Told {
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 impl Told {
-    pub fn new(observer: Option<Box<dyn Observer>>) -> Self {
-        let clock = SteadyClock::start();
+    pub fn new(observer: Option<Box<dyn Observer>>, clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
         Self { observer, clock, started: now, attempt: 0, failed: 0, checkpoints: 0, last: None, next: now }
     }

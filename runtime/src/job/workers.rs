@@ -1,18 +1,18 @@
 //! The workers of an attempt: their threads, and how they are woken, told and stopped.
 
 use super::Event;
+use super::environment::Environment;
 use crate::api::source::Waker;
-use crate::clock::SystemClock;
 use crate::data::build::WorkerPlan;
 use crate::data::event::Barrier;
 use crate::data::report::{Report, Reporter};
-use crate::data::worker::{Order, Sleep, run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::data::worker::{Order, Sleep, Worker};
+use crate::error::Result;
 use crate::id::Epoch;
+use crate::threads::Running;
 use std::rc::Rc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Orders that may wait for a worker. It reads them between any two batches.
@@ -43,6 +43,10 @@ impl Sleep for Sleeper {
         let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *rung = false;
     }
+
+    fn was_woken(&self) -> bool {
+        std::mem::take(&mut *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 pub(super) fn bells(workers: usize) -> (Vec<Arc<Bell>>, Vec<Waker>) {
@@ -54,7 +58,7 @@ pub(super) fn bells(workers: usize) -> (Vec<Arc<Bell>>, Vec<Waker>) {
 struct Handle {
     orders: SyncSender<Order>,
     bell: Arc<Bell>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Box<dyn Running>>,
 }
 
 /// The running workers.
@@ -63,19 +67,23 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub fn spawn(plans: Vec<WorkerPlan>, bells: Vec<Arc<Bell>>, events: &SyncSender<Event>) -> Result<Self> {
+    pub fn start(
+        environment: &dyn Environment,
+        plans: Vec<WorkerPlan>,
+        bells: Vec<Arc<Bell>>,
+        events: &SyncSender<Event>,
+    ) -> Result<Self> {
         let mut workers = Self { handles: Vec::new() };
         for (worker, (plan, bell)) in plans.into_iter().zip(bells).enumerate() {
             let (orders, inbox) = sync_channel(ORDERS_MAX);
-            let (events, sleeper) = (events.clone(), Sleeper(bell.clone()));
-            let work = move || {
+            let (events, sleeper, clock) = (events.clone(), Sleeper(bell.clone()), environment.clock());
+            let make = move || {
                 // Once the driver has gone nobody wants to know any more.
                 let send = move |report: Report| drop(events.send(Event::Worker(worker, report)));
-                run(plan, &inbox, &Reporter(Rc::new(send)), &SystemClock, &sleeper);
+                let reporter = Reporter(Rc::new(send));
+                Box::new(Worker::new(plan, inbox, reporter, clock, sleeper)) as Box<_>
             };
-            let thread = crate::threads::spawn(format!("worker-{worker}"), work).map_err(|error| {
-                Error::new(ErrorKind::Internal, "a worker's thread cannot be started").caused_by(error)
-            })?;
+            let thread = environment.start(format!("worker-{worker}"), Box::new(make))?;
             workers.handles.push(Handle { orders, bell, thread: Some(thread) });
         }
         Ok(workers)
@@ -111,8 +119,7 @@ impl Workers {
     /// Waits for threads that have ended.
     pub fn join(&mut self) {
         for thread in self.handles.iter_mut().filter_map(|handle| handle.thread.take()) {
-            // A panic outside the worker's own guard has nothing left to tell.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }

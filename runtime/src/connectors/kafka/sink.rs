@@ -258,6 +258,12 @@ impl<F: Format> Sink for KafkaSink<F> {
         format!("{form}:{}", self.options.settings.brokers)
     }
 
+    fn key_of(&self, record: &F::Record) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        let append = self.shape.key.as_ref()?;
+        append(record, &mut key).then_some(key)
+    }
+
     fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
         let tool = || KafkaTransactions::new(&self.options.settings).map(|tool| Box::new(tool) as Box<_>);
         self.options.exactly_once.then(tool).transpose()

@@ -31,6 +31,7 @@ use super::permit::CommitPermit;
 use crate::api::sink::{Committable, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use collecting::{Accepted, Collecting};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -113,6 +114,11 @@ impl Coordinator {
         }
     }
 
+    /// Lets the next checkpoint begin at this time, unless one is in flight.
+    pub(crate) fn trigger_at(&mut self, at_ms: u64) {
+        self.next_trigger_ms = Some(at_ms);
+    }
+
     /// Takes in what happened, and says what to do, in order. After a [`Effect::Finish`] or
     /// [`Effect::Fail`] it does nothing more.
     pub(crate) fn step(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {
@@ -127,6 +133,9 @@ impl Coordinator {
                 let mut unlisted: Pending = self.take_carried();
                 if let Phase::Collecting(flight, collecting) = &mut self.phase {
                     unlisted.extend(collecting.take_prepared(flight.epoch));
+                }
+                if let (true, Phase::Publishing(_, pending)) = (planted(Bug::LostAnswerIsFailure), &mut self.phase) {
+                    unlisted.append(pending);
                 }
                 effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
                 self.phase = Phase::Done;

@@ -24,6 +24,7 @@ use super::permit::CommitPermit;
 use super::store::CheckpointStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -156,6 +157,11 @@ impl CheckpointLog {
             // What was read stays true: slots are never changed, and had another one been made, the
             // claim would not be in the slot that follows. It is durable, too: the claim's fsync of
             // the folder covers it.
+            if planted(Bug::NoClaim) {
+                let mut claimed = self.claimed(request.attempt, slot, base, base::next_epoch(&found));
+                claimed.log.last = slot - 1;
+                return Ok(claimed);
+            }
             if let Placed::Lost(_) = place(&*self.store, slot, &claim.encode()?)? {
                 continue;
             }
@@ -220,7 +226,9 @@ impl ClaimedLog {
         let slot = self.last + 1;
         match place(&*self.store, slot, &bytes) {
             Ok(Placed::Ours) => Ok(self.published(epoch)),
+            Ok(Placed::Lost(_)) if planted(Bug::SupersededCommits) => Ok(self.published(epoch)),
             Ok(Placed::Lost(by)) => Ok(self.superseded(&by)),
+            Err(error) if planted(Bug::LostAnswerIsFailure) => Err(error),
             Err(error) => self.give_up(slot, epoch, &bytes, now_ms, error),
         }
     }
@@ -264,6 +272,17 @@ impl ClaimedLog {
     fn landed(&self, slot: u64, bytes: &[u8]) -> bool {
         self.store.list().is_ok_and(|slots| slots.last() == Some(&slot))
             && self.store.read(slot).is_ok_and(|there| there.as_deref() == Some(bytes))
+    }
+
+    /// Why something of the restored checkpoint could not be read: a younger attempt's retention may have
+    /// deleted it meanwhile.
+    pub(crate) fn why(&self, error: Error) -> Error {
+        match self.store.list().ok().as_ref().and_then(|slots| slots.last()) {
+            Some(newest) if *newest > self.last => {
+                superseded(&format!("the log has grown to slot {newest}")).caused_by(error)
+            }
+            _ => error,
+        }
     }
 
     fn published(&mut self, epoch: Epoch) -> Publication {

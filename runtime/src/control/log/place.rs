@@ -5,6 +5,7 @@
 use crate::control::manifest::Slot;
 use crate::control::store::{CheckpointStore, Created};
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
 
 /// How often a slot is tried. The store waits and retries on its own where waiting helps.
 const TRIES: usize = 3;
@@ -22,6 +23,7 @@ pub(super) fn place(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Res
         let seen = match store.create(slot, bytes) {
             Ok(Created::Created) => return Ok(Placed::Ours),
             Ok(Created::Taken) => read_back(store, slot, bytes),
+            Err(error) if planted(Bug::LostAnswerIsFailure) => return Err(error),
             Err(error) => Err(error),
         };
         match seen {

@@ -9,6 +9,7 @@ use crate::control::manifest::{CheckpointKind, Slot};
 use crate::control::store::blob_origin;
 use crate::crash::crash_point;
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use std::collections::BTreeSet;
 
 /// What retention deleted.
@@ -60,7 +61,7 @@ impl ClaimedLog {
             return Ok(retained);
         }
         for blob in self.store.list_blobs()? {
-            if !named.contains(blob.as_str()) && self.may_delete(&blob) {
+            if (!named.contains(blob.as_str()) || planted(Bug::RetentionDeletesNamed)) && self.may_delete(&blob) {
                 self.store.delete_blob(&blob)?;
                 retained.blobs_deleted += 1;
                 crash_point("retain-blob");

@@ -2,12 +2,79 @@
 //!
 //! A file is durable when its content *and* the folder that names it were fsync'ed. This module does
 //! both, and turns the operating system's errors into messages that say what to do. It must not know
-//! what slots and blobs are.
+//! what slots and blobs are. The few calls that it makes of a file system stand behind [`Files`]; a
+//! simulation has one whose power may fail.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
+use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The calls of a file system that a store makes, each as POSIX has it.
+pub(crate) trait Files: Debug + Send + Sync {
+    fn is_folder(&self, path: &Path) -> bool;
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes a file that must not exist, writes it and makes its content durable; on an error some of it may
+    /// be there.
+    fn write_new(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
+    /// Gives a file a second name, which must not exist.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
+    fn modified(&self, path: &Path) -> io::Result<SystemTime>;
+}
+
+/// The operating system's file system.
+#[derive(Debug)]
+pub(crate) struct OsFiles;
+
+impl Files for OsFiles {
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path).and_then(|folder| folder.sync_all())
+    }
+
+    fn write_new(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(folder)?;
+        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
+}
 
 /// An error of the file system, with what can be done about it.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
@@ -23,26 +90,74 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Store, format!("cannot {what} {}; {advice}", path.display())).caused_by(error)
 }
 
-/// Makes a folder and its parents, each durably: a new folder is lost in a crash unless its *parent*
-/// was fsync'ed.
-pub(super) fn create_folder(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_folder(parent)?;
-    }
-    match fs::create_dir(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        Err(error) => return Err(failed("make the folder", path, error)),
-    }
-    sync_folder(parent_of(path))
-}
+/// A file system, with errors of this crate.
+#[derive(Clone, Debug)]
+pub(super) struct Disk(pub Arc<dyn Files>);
 
-/// Makes a folder's names durable.
-pub(super) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| failed("fsync the folder", path, error))
+impl Disk {
+    /// Makes a folder and its parents, each durably: a new folder is lost in a crash unless its *parent*
+    /// was fsync'ed.
+    pub(super) fn create_folder(&self, path: &Path) -> Result<()> {
+        if self.0.is_folder(path) {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.create_folder(parent)?;
+        }
+        match self.0.make_folder(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.0.is_folder(path) => {}
+            Err(error) => return Err(failed("make the folder", path, error)),
+        }
+        self.sync_folder(parent_of(path))
+    }
+
+    /// Makes a folder's names durable.
+    pub(super) fn sync_folder(&self, path: &Path) -> Result<()> {
+        self.0.sync_folder(path).map_err(|error| failed("fsync the folder", path, error))
+    }
+
+    /// Writes and fsyncs a new file.
+    pub(super) fn write_temp(&self, path: PathBuf, parts: &[&[u8]]) -> Result<TempFile> {
+        // After a failed fsync the kernel may call the lost pages clean (PostgreSQL's "fsyncgate"), so a
+        // file whose fsync failed is never tried again: the caller writes a new one.
+        let written = self.0.write_new(&path, parts);
+        match written {
+            Ok(()) => Ok(TempFile { path, files: self.0.clone() }),
+            Err(error) => {
+                let error = failed("write", &path, error);
+                // Best effort; what stays is removed when the store is opened again.
+                let _ = self.0.remove(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a file, if it exists. Not durably: an old checkpoint that comes back after a power loss does no
+    /// harm, is deleted again by the next retention, and the fsync would delay the next checkpoint.
+    pub(super) fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.0.remove(path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("delete", path, error)),
+        }
+    }
+
+    /// A file's content; `None` if there is no such file.
+    pub(super) fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        match self.0.read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", path, error)),
+        }
+    }
+
+    /// The names in a folder, sorted. A name that is not text cannot be one of ours; it is shown as best it can be.
+    pub(super) fn names_in(&self, path: &Path) -> Result<Vec<String>> {
+        let mut names = self.0.names(path).map_err(|error| failed("list", path, error))?;
+        names.sort_unstable();
+        Ok(names)
+    }
 }
 
 /// The folder that names this path.
@@ -56,29 +171,18 @@ pub(super) fn parent_of(path: &Path) -> &Path {
 /// A file that has its content durably but not its final name yet. Dropping it removes it.
 pub(super) struct TempFile {
     path: PathBuf,
+    files: Arc<dyn Files>,
 }
 
 impl TempFile {
-    /// Writes and fsyncs a new file.
-    pub(super) fn write(path: PathBuf, parts: &[&[u8]]) -> Result<Self> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|error| failed("make the file", &path, error))?;
-        let temp = Self { path };
-        // After a failed fsync the kernel may call the lost pages clean (PostgreSQL's "fsyncgate"), so a
-        // file whose fsync failed is never tried again: the caller writes a new one.
-        let written = parts.iter().try_for_each(|part| file.write_all(part)).and_then(|()| file.sync_all());
-        written.map_err(|error| failed("write", &temp.path, error))?;
-        Ok(temp)
-    }
-
     /// Gives the file its final name, unless that name exists: then `false`.
     ///
     /// A hard link, because a rename would replace what is there. This is the compare-and-set.
     pub(super) fn link(&self, target: &Path) -> Result<bool> {
-        match fs::hard_link(&self.path, target) {
+        if planted(Bug::LinkReplaces) {
+            let _ = self.files.remove(target);
+        }
+        match self.files.link(&self.path, target) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed("name the new file", target, error)),
@@ -100,36 +204,6 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         // Best effort: what stays is removed when the store is opened again.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.files.remove(&self.path);
     }
-}
-
-/// Removes a file, if it exists. Not durably: an old checkpoint that comes back after a power loss does no
-/// harm, is deleted again by the next retention, and the fsync would delay the next checkpoint.
-pub(super) fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("delete", path, error)),
-    }
-}
-
-/// A file's content; `None` if there is no such file.
-pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("read", path, error)),
-    }
-}
-
-/// The names in a folder, sorted. A name that is not text cannot be one of ours; it is shown as best it can be.
-pub(super) fn names_in(path: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(path).map_err(|error| failed("list", path, error))?;
-    let mut names = entries
-        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(|error| failed("list", path, error))?;
-    names.sort_unstable();
-    Ok(names)
 }

@@ -11,13 +11,14 @@
 //! under its final name a file is always whole, and never replaced. This module must not know what
 //! slots mean, nor which are still needed.
 
-use super::disk::{self, TempFile};
+use super::disk::{self, Disk, Files, OsFiles};
 use super::{CheckpointStore, Created, blob_differs, check_blob_name, envelope, missing_blob};
 use crate::control::manifest::{StoreIdentity, decode_identity, encode_identity};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
-use std::fs;
+use crate::planted::{Bug, planted};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
@@ -34,6 +35,7 @@ const TEMP_AGE_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct LocalStore {
     root: PathBuf,
+    disk: Disk,
     identity: StoreIdentity,
     /// Makes names in `tmp` unique among processes and machines.
     instance: Uuid,
@@ -59,15 +61,22 @@ impl LocalStore {
     /// [`ErrorKind::Store`] when the folder cannot be used, [`ErrorKind::Config`] when it belongs to
     /// another job, [`ErrorKind::Checkpoint`] when its `STORE` file is damaged or lost.
     pub fn open(root: &Path, job: &str, new_uuid: impl Fn() -> Uuid) -> Result<Self> {
+        Self::open_on(Arc::new(OsFiles), root, job, new_uuid)
+    }
+
+    /// As [`LocalStore::open`], on this file system.
+    pub(crate) fn open_on(files: Arc<dyn Files>, root: &Path, job: &str, new_uuid: impl Fn() -> Uuid) -> Result<Self> {
+        let disk = Disk(files);
         for folder in [root.to_owned(), root.join("log"), root.join("state"), root.join("tmp")] {
-            disk::create_folder(&folder)?;
+            disk.create_folder(&folder)?;
         }
         // Also of folders that were there: a process may have died between making and fsyncing them.
         // The parent may not be ours to open; then whoever made the folder for us answers for it.
-        disk::sync_folder(root)?;
-        let _ = disk::sync_folder(disk::parent_of(root));
-        let mut store = Self::at(root, StoreIdentity { job: job.to_owned(), lineage: new_uuid() }, new_uuid());
-        store.identity = match read_identity(root)? {
+        disk.sync_folder(root)?;
+        let _ = disk.sync_folder(disk::parent_of(root));
+        let found = read_identity(&disk, root)?;
+        let mut store = Self::at(disk, root, StoreIdentity { job: job.to_owned(), lineage: new_uuid() }, new_uuid());
+        store.identity = match found {
             Some(identity) => identity,
             None => store.make_identity()?,
         };
@@ -90,15 +99,22 @@ impl LocalStore {
     /// # Errors
     /// [`ErrorKind::Config`] when there is none; else as [`LocalStore::open`].
     pub fn open_existing(root: &Path, new_uuid: impl Fn() -> Uuid) -> Result<Self> {
-        let identity = read_identity(root)?.ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("there is no checkpoint store at {}; check the path", root.display()))
-        })?;
-        Ok(Self::at(root, identity, new_uuid()))
+        Self::open_existing_on(Arc::new(OsFiles), root, new_uuid)
     }
 
-    fn at(root: &Path, identity: StoreIdentity, instance: Uuid) -> Self {
+    /// As [`LocalStore::open_existing`], on this file system.
+    pub(crate) fn open_existing_on(files: Arc<dyn Files>, root: &Path, new_uuid: impl Fn() -> Uuid) -> Result<Self> {
+        let disk = Disk(files);
+        let identity = read_identity(&disk, root)?.ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("there is no checkpoint store at {}; check the path", root.display()))
+        })?;
+        Ok(Self::at(disk, root, identity, new_uuid()))
+    }
+
+    fn at(disk: Disk, root: &Path, identity: StoreIdentity, instance: Uuid) -> Self {
         Self {
             root: root.to_owned(),
+            disk,
             identity,
             instance,
             temps: AtomicU64::new(0),
@@ -109,7 +125,11 @@ impl LocalStore {
 
     /// Writes `STORE`, or reads it where another process was quicker.
     fn make_identity(&self) -> Result<StoreIdentity> {
-        if !disk::names_in(&self.root.join("log"))?.is_empty() {
+        if !self.disk.names_in(&self.root.join("log"))?.is_empty() {
+            // Another process may have made both since this one looked.
+            if let Some(identity) = read_identity(&self.disk, &self.root)? {
+                return Ok(identity);
+            }
             // A new lineage would not know the transactions that these checkpoints list.
             return Err(Error::new(
                 ErrorKind::Checkpoint,
@@ -120,7 +140,7 @@ impl LocalStore {
             ));
         }
         self.place(&self.root.join("STORE"), &[&encode_identity(&self.identity)?])?;
-        read_identity(&self.root)?.ok_or_else(|| {
+        read_identity(&self.disk, &self.root)?.ok_or_else(|| {
             Error::new(ErrorKind::Store, format!("{}: the new STORE file vanished; try again", self.root.display()))
         })
     }
@@ -128,7 +148,7 @@ impl LocalStore {
     /// Makes a file under its final name, durably; `false` if the name exists, which then is durable too.
     fn place(&self, target: &Path, parts: &[&[u8]]) -> Result<bool> {
         let number = self.temps.fetch_add(1, Ordering::Relaxed);
-        let temp = TempFile::write(self.root.join("tmp").join(format!("{}-{number}", self.instance)), parts)?;
+        let temp = self.disk.write_temp(self.root.join("tmp").join(format!("{}-{number}", self.instance)), parts)?;
         #[cfg(test)]
         let temp = self.crash_before_link(temp, target, parts)?;
         let made = temp.link(target)?;
@@ -138,7 +158,9 @@ impl LocalStore {
         drop(temp);
         // Also when it existed: what is seen may be another process's link that is not on the disk yet,
         // or our own after a failed fsync, and whoever acts on it must know that it stays.
-        disk::sync_folder(disk::parent_of(target))?;
+        if !planted(Bug::FolderNotSynced) {
+            self.disk.sync_folder(disk::parent_of(target))?;
+        }
         #[cfg(test)]
         self.crash_at(Crash::AfterLink)?;
         Ok(made)
@@ -148,16 +170,16 @@ impl LocalStore {
         let folder = self.root.join("tmp");
         // Ages are measured by the file system's own clock, which may be another machine's.
         let probe = folder.join(format!("{}-now", self.instance));
-        let temp = TempFile::write(probe.clone(), &[])?;
-        let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified());
+        let temp = self.disk.write_temp(probe.clone(), &[])?;
+        let modified = |path: &Path| self.disk.0.modified(path);
         let now = modified(&probe).map_err(|error| disk::failed("look at", &probe, error))?;
         drop(temp);
-        for name in disk::names_in(&folder)? {
+        for name in self.disk.names_in(&folder)? {
             let path = folder.join(name);
             // One that vanished meanwhile was somebody's living file, now in its place.
             let age = modified(&path).ok().and_then(|then| now.duration_since(then).ok());
             if age.is_some_and(|age| age > TEMP_AGE_MAX) {
-                disk::remove_file(&path)?;
+                self.disk.remove_file(&path)?;
             }
         }
         Ok(())
@@ -182,14 +204,14 @@ impl LocalStore {
     }
 
     #[cfg(test)]
-    fn crash_before_link(&self, temp: TempFile, target: &Path, parts: &[&[u8]]) -> Result<TempFile> {
+    fn crash_before_link(&self, temp: disk::TempFile, target: &Path, parts: &[&[u8]]) -> Result<disk::TempFile> {
         if let Err(crashed) = self.crash_at(Crash::BeforeLink) {
             temp.leave();
             return Err(crashed);
         }
         if let Err(crashed) = self.crash_at(Crash::Torn) {
             let content = parts.concat();
-            fs::write(target, &content[..content.len() / 2]).unwrap();
+            std::fs::write(target, &content[..content.len() / 2]).unwrap();
             return Err(crashed);
         }
         Ok(temp)
@@ -219,11 +241,11 @@ impl CheckpointStore for LocalStore {
     }
 
     fn read(&self, slot: u64) -> Result<Option<Vec<u8>>> {
-        disk::read_file(&self.slot_path(slot))
+        self.disk.read_file(&self.slot_path(slot))
     }
 
     fn list(&self) -> Result<Vec<u64>> {
-        let names = disk::names_in(&self.root.join("log"))?;
+        let names = self.disk.names_in(&self.root.join("log"))?;
         let mut slots: Vec<u64> = names.iter().filter_map(|name| slot_of(name)).collect();
         slots.sort_unstable();
         Ok(slots)
@@ -232,16 +254,16 @@ impl CheckpointStore for LocalStore {
     fn foreign(&self) -> Result<Vec<String>> {
         let mut foreign = Vec::new();
         let known = ["STORE", "log", "state", "tmp"];
-        foreign.extend(disk::names_in(&self.root)?.into_iter().filter(|name| !known.contains(&name.as_str())));
-        let log = disk::names_in(&self.root.join("log"))?;
+        foreign.extend(self.disk.names_in(&self.root)?.into_iter().filter(|name| !known.contains(&name.as_str())));
+        let log = self.disk.names_in(&self.root.join("log"))?;
         foreign.extend(log.into_iter().filter(|name| slot_of(name).is_none()).map(|name| format!("log/{name}")));
-        let state = disk::names_in(&self.root.join("state"))?;
+        let state = self.disk.names_in(&self.root.join("state"))?;
         foreign.extend(state.into_iter().filter(|name| blob_of(name).is_none()).map(|name| format!("state/{name}")));
         Ok(foreign)
     }
 
     fn delete_slot(&self, slot: u64) -> Result<()> {
-        disk::remove_file(&self.slot_path(slot))
+        self.disk.remove_file(&self.slot_path(slot))
     }
 
     fn put_blob(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -254,24 +276,24 @@ impl CheckpointStore for LocalStore {
 
     fn get_blob(&self, name: &str) -> Result<Vec<u8>> {
         check_blob_name(name)?;
-        let bytes = disk::read_file(&self.blob_path(name))?.ok_or_else(|| missing_blob(name))?;
+        let bytes = self.disk.read_file(&self.blob_path(name))?.ok_or_else(|| missing_blob(name))?;
         envelope::open(name, bytes)
     }
 
     fn list_blobs(&self) -> Result<Vec<String>> {
-        let names = disk::names_in(&self.root.join("state"))?;
+        let names = self.disk.names_in(&self.root.join("state"))?;
         Ok(names.iter().filter_map(|name| blob_of(name)).map(str::to_owned).collect())
     }
 
     fn delete_blob(&self, name: &str) -> Result<()> {
         check_blob_name(name)?;
-        disk::remove_file(&self.blob_path(name))
+        self.disk.remove_file(&self.blob_path(name))
     }
 }
 
-fn read_identity(root: &Path) -> Result<Option<StoreIdentity>> {
+fn read_identity(disk: &Disk, root: &Path) -> Result<Option<StoreIdentity>> {
     let path = root.join("STORE");
-    match disk::read_file(&path)? {
+    match disk.read_file(&path)? {
         Some(bytes) => decode_identity(&bytes).map(Some).map_err(|unreadable| unreadable.at(path.display())),
         None => Ok(None),
     }

@@ -12,6 +12,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use disk::Files;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 pub use survey::{SlotStatus, Surveyed, survey};

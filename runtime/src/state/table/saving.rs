@@ -15,6 +15,7 @@ use crate::api::key::Key;
 use crate::api::state::State;
 use crate::codec::damaged;
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
 use crate::state::snapshot::{Saved, SnapshotBytes, SnapshotKind, SnapshotWriter, count_groups, read_groups};
 use std::borrow::Borrow;
 
@@ -115,7 +116,7 @@ impl<K: Key + ?Sized, S: State + Default> StateTable<K, S> {
     #[inline(never)]
     pub(super) fn first_change(&mut self, at: usize) {
         if let Some(Slot::Held { hash, stamp, key, state }) = self.slots.get_mut(at) {
-            if at >= self.cursor && *stamp >= self.saving.since {
+            if at >= self.cursor && *stamp >= self.saving.since && !planted(Bug::StateAfterBarrier) {
                 let key = |out: &mut Vec<u8>| (*key).borrow().encode(out);
                 self.saving.writer.add(Saved::Early, *hash, key, |out| state.encode(out));
             }

@@ -1,0 +1,169 @@
+//! Runs one schedule: process after process, until the input is read to its end and everything is committed.
+
+use super::Setup;
+use super::compare::Output;
+use super::schedule::{Places, Schedule};
+use crate::crash::CRASH_POINTS;
+use crate::error::{Error, ErrorKind};
+use crate::flow::Pipeline;
+use crate::progress::Outcome;
+use crate::settings::Settings;
+use crate::testing::simulation::chance::Chance;
+use crate::testing::simulation::{Simulation, World, story};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A schedule whose jobs take more turns than this goes round in circles.
+const TURNS_MAX: u64 = 200_000;
+/// From this process on nothing goes wrong any more.
+const CALM_AFTER: u32 = 12;
+/// A job that needs more processes than this, in calm, does not get on its feet.
+const PROCESSES_MAX: u32 = 20;
+
+/// What came of a schedule.
+#[derive(Default)]
+pub(super) struct Ran {
+    pub outputs: BTreeMap<String, Output>,
+    /// What is wrong, whatever the output.
+    pub failure: Option<String>,
+    pub places: Places,
+    /// Follows from every choice.
+    pub trace: u64,
+    pub turns: u64,
+    pub processes: u32,
+    pub story: String,
+}
+
+/// How often checkpoints are taken differs from schedule to schedule, as does how many are kept.
+fn settings(seed: u64) -> Settings {
+    let mut chance = Chance::new(!seed);
+    let mut settings = Settings::default();
+    settings.checkpoint.interval = Duration::from_millis(*chance.pick(&[1, 2, 6]));
+    settings.checkpoint.retain = 1 + chance.below(3);
+    settings.restart.initial = Duration::from_millis(5);
+    settings
+}
+
+/// Whether a job may end like this when things go wrong around it.
+fn is_expected(error: &Error) -> bool {
+    let of_the_world =
+        matches!(error.kind(), ErrorKind::Store | ErrorKind::Source | ErrorKind::Sink | ErrorKind::Timeout);
+    // Too slow to leave in time, or to end its threads.
+    let slow = error.kind() == ErrorKind::Internal && error.message().contains("nothing is lost");
+    of_the_world || slow || error.kind() == ErrorKind::Superseded
+}
+
+/// Runs the schedule.
+pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording: bool) -> Ran {
+    let world = World::new(schedule.seed, recording);
+    world.with(|state| {
+        state.sources.clone_from(&setup.inputs.sources);
+        (state.input_ended, state.in_turn, state.sources_pause) = (true, schedule.in_turn, true);
+    });
+    let simulation = Simulation::new::<P>(setup.inputs.config.clone(), settings(schedule.seed), world.clone());
+    simulation.faults.borrow_mut().plan(schedule.plan.clone());
+    let mut ran = Ran::default();
+    let undisturbed = schedule.plan.is_empty();
+    ran.failure = simulation.hooked(|| to_the_end(setup, &simulation, undisturbed, &mut ran.processes).err());
+    let faults = simulation.faults.borrow();
+    let points = faults.counts.iter().filter(|(name, _)| CRASH_POINTS.contains(name)).copied().collect();
+    ran.places = Places { points, passed: faults.passed() };
+    (ran.trace, ran.turns) = (simulation.trace(), simulation.turns());
+    if ran.failure.is_none() {
+        ran.outputs = setup.outputs(&simulation);
+    }
+    if recording {
+        ran.story = story(&world);
+    }
+    // Destructors of what is left are users' code, which must not pass here again.
+    simulation.kill_all();
+    ran
+}
+
+fn to_the_end<P: Pipeline>(
+    setup: &Setup<P>,
+    simulation: &Rc<Simulation>,
+    undisturbed: bool,
+    processes: &mut u32,
+) -> Result<(), String> {
+    let mut ended = 0;
+    loop {
+        if simulation.living().is_empty() {
+            // One more than needed: whatever the last one left is settled by its successor, and it is the end.
+            if ended >= 2 || (undisturbed && ended >= 1) {
+                return Ok(());
+            }
+            *processes += 1;
+            if *processes > CALM_AFTER || ended > 0 {
+                simulation.faults.borrow_mut().plan([]);
+            }
+            if *processes > PROCESSES_MAX {
+                return Err(format!("the job did not come to its end in {PROCESSES_MAX} processes"));
+            }
+            let workers = simulation.world.with(|state| 1 + state.chance.below(setup.workers_max));
+            simulation.start(workers).map_err(|error| format!("the pipeline cannot be started: {error}"))?;
+        }
+        if !simulation.turn(None) && !simulation.pass_time(None) {
+            return Err("nobody has anything to do, and the job has not ended".to_owned());
+        }
+        if simulation.turns() > TURNS_MAX {
+            return Err(format!("the job did not come to its end within {TURNS_MAX} turns"));
+        }
+        if let (true, Some(failure)) = (undisturbed, simulation.first_failure()) {
+            return Err(format!("an attempt failed though nothing went wrong around it: {failure}"));
+        }
+        for (_, result) in simulation.take_ended() {
+            match result {
+                Ok(summary) if summary.outcome == Outcome::Ended => ended += 1,
+                Ok(_) => {}
+                Err(error) if !undisturbed && is_expected(&error) => {}
+                Err(error) => return Err(format!("the job stopped: {error}")),
+            }
+        }
+    }
+}
+
+impl<P: Pipeline> Setup<P> {
+    /// What all sinks have committed.
+    fn outputs(&self, simulation: &Simulation) -> BTreeMap<String, Output> {
+        let mut outputs = BTreeMap::new();
+        for id in simulation.sink_ids() {
+            let Some(facts) = simulation.sink(&id) else { continue };
+            let records = simulation.world.with(|state| state.ledger.take_committed(&id));
+            let show = self.shows.get(&id).or(facts.show.as_ref());
+            let shown = show.map(|show| records.iter().map(|record| show(&**record)).collect()).unwrap_or_default();
+            let keys = match self.keys.get(&id) {
+                Some(key) => Some(records.iter().map(|record| key(&**record)).collect()),
+                None => records
+                    .iter()
+                    .map(|record| (facts.key)(&**record).map(|key| String::from_utf8_lossy(&key).into_owned()))
+                    .collect(),
+            };
+            outputs.insert(id, Output { records, shown, keys });
+        }
+        outputs
+    }
+
+    /// The sinks whose records nobody knows how to show, and that need it.
+    pub(super) fn unshown(&self, ran: &Ran) -> Vec<String> {
+        let own = |id: &String| matches!(self.rules.get(id).unwrap_or(&self.rule), super::Rule::Own(_));
+        let outputs = ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.records.len() && !own(id));
+        outputs.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What is different from the undisturbed run.
+    pub(super) fn difference(&self, undisturbed: &Ran, ran: &Ran) -> Option<String> {
+        if let Some(failure) = &ran.failure {
+            return Some(failure.clone());
+        }
+        let none = Output::default();
+        let differences = undisturbed.outputs.iter().filter_map(|(id, expected)| {
+            let rule = self.rules.get(id).unwrap_or(&self.rule);
+            let found = ran.outputs.get(id).unwrap_or(&none);
+            Some(format!("sink `{id}`: {}", rule.check(expected, found).err()?))
+        });
+        let differences: Vec<String> = differences.collect();
+        (!differences.is_empty()).then(|| differences.join("\n"))
+    }
+}

@@ -1,0 +1,103 @@
+//! The crash test finds nothing in sound pipelines, and what is wrong in others.
+
+mod pipelines;
+
+use super::run::run;
+use super::schedule::Schedule;
+use crate::planted::{Bug, plant};
+use crate::testing::simulation::{Failure, Fault, Planned};
+use pipelines::{meters_test, word_count_test};
+
+#[test]
+fn word_count_survives_everything() {
+    let report = word_count_test().run();
+    assert!(report.schedules >= 1_000 && report.crash_points >= 15, "{report}");
+    assert!(report.processes > 2 * report.schedules, "{report}");
+}
+
+#[test]
+fn windows_survive_everything() {
+    meters_test().run();
+}
+
+/// Each is a guard of the protocol or of the data path that is taken away.
+const BUGS: &[Bug] = &[
+    Bug::CommitBeforeManifest,
+    Bug::AlignmentOff,
+    Bug::OffsetsAfterSnapshot,
+    Bug::LostWatermark,
+    Bug::NoClaim,
+    Bug::LostAnswerIsFailure,
+    Bug::TimersLost,
+    Bug::PartDroppedOnRescale,
+    Bug::FolderNotSynced,
+    Bug::LinkReplaces,
+    Bug::SupersededCommits,
+    Bug::CommitFailureIgnored,
+    Bug::RecoverySettlesNothing,
+    Bug::StateAfterBarrier,
+    Bug::BarrierOvertakes,
+    Bug::RetentionDeletesNamed,
+    Bug::PositionsForgotten,
+];
+
+#[test]
+fn every_planted_bug_is_found() {
+    let mut missed = Vec::new();
+    for &bug in BUGS {
+        plant(Some(bug));
+        let found = match bug {
+            Bug::LostWatermark | Bug::TimersLost => meters_test().try_run().err(),
+            _ => word_count_test().try_run().err(),
+        };
+        plant(None);
+        match found {
+            Some(found) => println!("{bug:?}: {found}\n"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn the_same_number_is_the_same_run_byte_for_byte() {
+    let test = word_count_test();
+    let places = test.setup.caught(&Schedule { seed: 0, plan: Vec::new(), in_turn: false }, false).places;
+    for number in 0..150 {
+        let schedule = places.schedule(number * 7, 3);
+        let (first, second) = (run(&test.setup, &schedule, true), run(&test.setup, &schedule, true));
+        assert_eq!(first.story, second.story, "schedule {number}");
+        assert_eq!((first.trace, first.turns), (second.trace, second.turns), "schedule {number}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_is_told_and_survived() {
+    let test = word_count_test();
+    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    for (at, fault, told) in [
+        ("before-commit", Fault::Sink { failure: Failure::Before, calls: 1 }, "calls of a sink fail without effect"),
+        ("before-commit", Fault::Sink { failure: Failure::After, calls: 1 }, "calls of a sink fail but were done"),
+        ("before-publish", Fault::Store { failure: Failure::After, calls: 9 }, "calls of the store fail but were done"),
+        ("sealed", Fault::Expire, "open transactions expire"),
+        ("after-prepare", Fault::PowerFailure, "the power fails"),
+        ("before-publish", Fault::Zombie { turns: 200, workers: 1 }, "stands still, and another starts"),
+    ] {
+        let plan = vec![(Planned::At(at, 1), fault.clone())];
+        let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+        assert!(ran.story.contains(told), "{fault:?}: {}", ran.story);
+        assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{fault:?}: {}", ran.story);
+    }
+}
+
+#[test]
+fn a_commit_that_failed_and_is_forgotten_is_missed() {
+    let test = word_count_test();
+    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    let plan = vec![(Planned::At("before-commit", 1), Fault::Sink { failure: Failure::Before, calls: 1 })];
+    plant(Some(Bug::CommitFailureIgnored));
+    let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+    plant(None);
+    let difference = test.setup.difference(&undisturbed, &ran).unwrap_or_else(|| panic!("{}", ran.story));
+    assert!(difference.contains("missing"), "{difference}");
+}

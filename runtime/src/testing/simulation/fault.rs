@@ -1,0 +1,189 @@
+//! What goes wrong, where: a plan of faults, met by the calls and crash points that processes pass.
+
+use super::Simulation;
+use super::world::{Failure, Pid};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The process is killed where it stands.
+    Kill,
+    /// The machine loses its power: all processes die, and of what was not fsync'ed anything may be lost.
+    PowerFailure,
+    /// The process stands still, all of it; another one takes the job over meanwhile, for so many turns
+    /// before the first wakes up.
+    Zombie { turns: usize, workers: usize },
+    /// The call takes so long; the process's other actors go on for so many turns.
+    Slow { ms: u64, turns: usize },
+    /// The next so many calls of the store fail.
+    Store { failure: Failure, calls: usize },
+    /// The next so many calls of a sink's other side fail.
+    Sink { failure: Failure, calls: usize },
+    /// Transactions that are open and not prepared are aborted by their timeout.
+    Expire,
+    /// The process is asked to leave.
+    Suspend,
+}
+
+/// Where a fault happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// When so many places were passed, over all processes.
+    After(u64),
+    /// At this place, when it is passed for the nth time since the fault before.
+    At(&'static str, u64),
+}
+
+#[derive(Default)]
+pub(crate) struct Faults {
+    plan: VecDeque<(Planned, Fault)>,
+    passed: u64,
+    /// How often each place was passed, in the order in which they were first; for plans, and for the story.
+    pub counts: Vec<(&'static str, u64)>,
+    /// What is to happen at the next place of this name.
+    armed: Option<&'static str>,
+}
+
+impl Faults {
+    pub fn plan(&mut self, plan: impl IntoIterator<Item = (Planned, Fault)>) {
+        self.plan = plan.into_iter().collect();
+    }
+
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Kills whoever comes to this place next.
+    pub fn arm(&mut self, place: &'static str) {
+        self.armed = Some(place);
+    }
+
+    fn count(&mut self, place: &'static str) {
+        self.passed += 1;
+        match self.counts.iter_mut().find(|(name, _)| std::ptr::eq(*name, place) || *name == place) {
+            Some((_, times)) => *times += 1,
+            None => self.counts.push((place, 1)),
+        }
+    }
+
+    /// The fault that happens here, if any.
+    fn due(&mut self, place: &'static str) -> Option<Fault> {
+        self.count(place);
+        if self.armed.take_if(|armed| *armed == place).is_some() {
+            return Some(Fault::Kill);
+        }
+        let here = match self.plan.front_mut()? {
+            (Planned::After(passed), _) => self.passed >= *passed,
+            (Planned::At(name, left), _) if *name == place => {
+                *left = left.saturating_sub(1);
+                *left == 0
+            }
+            (Planned::At(..), _) => false,
+        };
+        if here { self.plan.pop_front().map(|(_, fault)| fault) } else { None }
+    }
+}
+
+/// More processes than these at once, or over one schedule, show nothing new.
+const LIVING_MAX: usize = 3;
+/// Places where a process standing still can be replaced by another are deep in its stack; no deeper.
+const DEPTH_MAX: usize = 4;
+
+impl Simulation {
+    /// Lets happen what the plan says for this place.
+    pub(super) fn meet_faults(self: &Rc<Self>, pid: Pid, place: &'static str) {
+        if crate::crash::CRASH_POINTS.contains(&place) {
+            self.world.with(|state| state.say(pid, || format!("·{place}")));
+        }
+        let Some(fault) = self.faults.borrow_mut().due(place) else { return };
+        self.mix(place.len() as u64);
+        self.world.with(|state| state.say(pid, || format!("! at `{place}`: {fault}")));
+        match fault {
+            Fault::Kill => self.kill(pid),
+            Fault::PowerFailure => {
+                self.world.with(|state| {
+                    let mut chance = state.chance.clone();
+                    state.disk.power_failure(&mut chance);
+                    state.chance = chance;
+                });
+                self.kill_all();
+            }
+            Fault::Zombie { turns, workers } => self.stand_still(pid, turns, workers),
+            Fault::Slow { ms, turns } => {
+                self.advance_ms(ms);
+                if self.stack.borrow().len() < DEPTH_MAX {
+                    self.others(turns, None);
+                }
+            }
+            Fault::Store { failure, calls } => {
+                self.world.with(|state| state.store_failures = vec![failure; calls]);
+            }
+            Fault::Sink { failure, calls } => {
+                self.world.with(|state| state.sink_failures = vec![failure; calls]);
+            }
+            Fault::Expire => {
+                let expired = self.world.with(|state| state.ledger.expire_open());
+                self.world.with(|state| state.say(pid, || format!("({expired} did)")));
+            }
+            Fault::Suspend => self.ask_to_leave(pid),
+        }
+        self.land_late();
+    }
+
+    /// What was reported as failed, and happens later, happens now and then.
+    fn land_late(&self) {
+        self.world.with(|state| {
+            if state.chance.one_in(2) {
+                state.disk.land_late();
+                state.ledger.land_late();
+            }
+        });
+    }
+
+    /// The process does nothing while another takes its place.
+    fn stand_still(self: &Rc<Self>, pid: Pid, turns: usize, workers: usize) {
+        if self.stack.borrow().len() >= DEPTH_MAX {
+            return;
+        }
+        if self.living().len() < LIVING_MAX && self.start(workers).is_err() {
+            return;
+        }
+        self.others(turns, Some(pid));
+        self.world.with(|state| {
+            if state.is_alive(pid) {
+                state.say(pid, || "goes on".to_owned());
+            }
+        });
+    }
+
+    /// Takes turns of others within a call.
+    fn others(self: &Rc<Self>, turns: usize, none_of: Option<Pid>) {
+        for _ in 0..turns {
+            if !self.turn(none_of) && !self.pass_time(none_of) {
+                return;
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let how = |failure: Failure| match failure {
+            Failure::Before => "without effect",
+            Failure::After => "but were done",
+            Failure::Late => "and are done later",
+        };
+        match self {
+            Self::Kill => f.write_str("killed"),
+            Self::PowerFailure => f.write_str("the power fails; everything dies"),
+            Self::Zombie { workers, .. } => write!(f, "stands still, and another starts ({workers} workers)"),
+            Self::Slow { ms, .. } => write!(f, "this takes {ms} ms"),
+            Self::Store { failure, calls } => write!(f, "the next {calls} calls of the store fail {}", how(*failure)),
+            Self::Sink { failure, calls } => write!(f, "the next {calls} calls of a sink fail {}", how(*failure)),
+            Self::Expire => f.write_str("open transactions expire"),
+            Self::Suspend => f.write_str("asked to leave"),
+        }
+    }
+}
