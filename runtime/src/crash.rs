@@ -2,7 +2,9 @@
 //! is crossed by a crash and not only those that chance hits.
 //!
 //! `STAUNCH_CRASH_AT=before-commit:3` kills the process when it comes to that place for the third time.
-//! Without the variable a place costs two loads of values that never change; none is on a record's way.
+//! `STAUNCH_STOP_AT=…` stops it there, as by SIGSTOP, until somebody sends SIGCONT: a process that sleeps
+//! through its successor's start. Without the variables a place costs two loads of values that never
+//! change; none is on a record's way.
 //!
 //! A simulation of the process is told of each place, too, and may end the *simulated* process there, or
 //! let others go on while this one stands still.
@@ -16,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What names the place, and optionally which passage: `<name>[:n]`, the first if not said.
 pub(crate) const VARIABLE: &str = "STAUNCH_CRASH_AT";
+/// The same, for a stop. Of both, the crash is done.
+const STOP_VARIABLE: &str = "STAUNCH_STOP_AT";
 
 /// Every place there is, in the order in which a job comes by. `crash_point` takes no other, so that a
 /// test that goes through this list misses none.
@@ -69,62 +73,74 @@ pub const CRASH_POINTS: &[&str] = &[
 
 struct Wanted {
     name: String,
+    /// Whether to stop there, not to die.
+    stop: bool,
     /// How often it is still to be passed.
     left: AtomicU64,
 }
 
 impl Wanted {
     /// `None` for what names no place: a typing error in a test must not let it pass.
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, stop: bool) -> Option<Self> {
         let (name, passage) = text.split_once(':').unwrap_or((text, "1"));
         let left = passage.parse().ok().filter(|left| *left > 0)?;
-        CRASH_POINTS.contains(&name).then(|| Self { name: name.to_owned(), left: AtomicU64::new(left) })
+        CRASH_POINTS.contains(&name).then(|| Self { name: name.to_owned(), stop, left: AtomicU64::new(left) })
     }
 
     fn is_now(&self, name: &str) -> bool {
         self.name == name && self.left.fetch_sub(1, Ordering::Relaxed) == 1
     }
+
+    #[cold]
+    fn happen(&self) {
+        if self.stop { raise(libc::SIGSTOP) } else { die() }
+    }
 }
 
-/// Ends the process here if the environment says so.
+/// Ends or stops the process here if the environment says so.
 ///
 /// # Panics
-/// If the variable is set and names no place: then nobody wants the job to run as if it were not.
+/// If a variable is set and names no place: then nobody wants the job to run as if it were not.
 #[inline]
 pub(crate) fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
     passing(name);
-    if wanted().is_some_and(|wanted| wanted.is_now(name)) {
-        die();
+    match wanted() {
+        Some(wanted) if wanted.is_now(name) => wanted.happen(),
+        _ => {}
     }
 }
 
 fn wanted() -> Option<&'static Wanted> {
     static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var(VARIABLE).ok()?;
-        Some(
-            Wanted::parse(&text)
-                .unwrap_or_else(|| panic!("{VARIABLE}={text} names none of {}", CRASH_POINTS.join(", "))),
-        )
-    });
+    let wanted =
+        WANTED.get_or_init(|| from_environment(VARIABLE, false).or_else(|| from_environment(STOP_VARIABLE, true)));
     wanted.as_ref()
 }
 
-/// Whether the process is to die at this place, now or later: for a place that has to be made.
+/// Whether the process is to die or stop at this place, now or later: for a place that has to be made.
 #[cfg(feature = "kafka")]
 pub(crate) fn is_awaited(name: &str) -> bool {
     wanted().is_some_and(|wanted| wanted.name == name)
 }
 
+fn from_environment(variable: &str, stop: bool) -> Option<Wanted> {
+    let text = std::env::var(variable).ok()?;
+    let wanted = Wanted::parse(&text, stop);
+    Some(wanted.unwrap_or_else(|| panic!("{variable}={text} names none of {}", CRASH_POINTS.join(", "))))
+}
+
 /// As by `kill -9`: nothing is flushed, dropped or caught.
-#[cold]
 #[expect(clippy::disallowed_methods, reason = "a crash is what is asked for")]
 fn die() -> ! {
-    // SAFETY: takes two numbers and touches no memory of this process.
-    let _ = unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    raise(libc::SIGKILL);
     // The signal may take a moment to be delivered; nothing more may happen meanwhile.
     std::process::abort()
+}
+
+fn raise(signal: libc::c_int) {
+    // SAFETY: takes two numbers and touches no memory of this process.
+    let _ = unsafe { libc::kill(libc::getpid(), signal) };
 }
 
 /// Is told of each place that code on this thread comes to.
@@ -174,12 +190,12 @@ mod tests {
 
     #[test]
     fn the_nth_passage_is_the_one() {
-        let wanted = Wanted::parse("settled:2").unwrap();
+        let wanted = Wanted::parse("settled:2", false).unwrap();
         let passed = ["settled", "claimed", "settled", "settled"].map(|name| wanted.is_now(name));
         assert_eq!(passed, [false, false, true, false]);
-        assert!(Wanted::parse("settled").unwrap().is_now("settled"));
+        assert!(Wanted::parse("settled", true).unwrap().is_now("settled"));
         for wrong in ["", "settled:", "settled:0", "settled:x", "nowhere"] {
-            assert!(Wanted::parse(wrong).is_none(), "{wrong}");
+            assert!(Wanted::parse(wrong, false).is_none(), "{wrong}");
         }
     }
 }

@@ -97,9 +97,16 @@ fn an_idle_input_is_not_waited_for_until_its_next_record() {
 fn a_watermark_of_an_input_that_goes_backwards_is_refused() {
     let mut h = shown!();
     h.watermark_page(at(100));
-    let text = panic_of(|| drop(h.watermark_page(at(99))));
+    let text = panic_of(|| {
+        let _ = h.watermark_page(at(99));
+    });
     assert_eq!(text, "a watermark never goes backwards: 99 ms after 100 ms, input `page`");
-    assert!(panic_of(|| drop(h.watermark(at(99)))).contains("99 ms after 100 ms"));
+    assert!(
+        panic_of(|| {
+            let _ = h.watermark(at(99));
+        })
+        .contains("99 ms after 100 ms")
+    );
 }
 
 #[test]
@@ -154,7 +161,12 @@ impl Endless {
 fn timers_without_end_are_told_from_a_slow_test() {
     let mut h = Endless::harness(|record| record);
     h.push(1u64);
-    assert!(panic_of(|| drop(h.watermark(at(1)))).contains("timers set timers without end"));
+    assert!(
+        panic_of(|| {
+            let _ = h.watermark(at(1));
+        })
+        .contains("timers set timers without end")
+    );
 }
 
 #[operator]
@@ -198,7 +210,12 @@ fn snapshots_of_some_workers_are_restored_by_another_number_of_them() {
     assert_eq!(again.keys(), keys);
 
     let foreign = (0..100).find(|key| !again.owns(key)).expect("others own some");
-    assert!(panic_of(|| drop(again.push(foreign))).contains("owns the key"));
+    assert!(
+        panic_of(|| {
+            let _ = again.push(foreign);
+        })
+        .contains("owns the key")
+    );
     let error = again.restore_share(&snapshots[..1], 0, 1).err().expect("the other half is missing");
     assert_eq!(error.kind(), ErrorKind::State);
     assert!(error.to_string().contains("no snapshot holds the key groups from 16384 on"), "{error}");
@@ -318,7 +335,12 @@ fn what_is_not_as_expected_is_shown_beside_what_is() {
     assert_eq!(text, expected);
     h.push(31u64);
     assert!(panic_of(|| h.out().expect_none()).starts_with("operator `sum`, output `out`: nothing was expected"));
-    assert_eq!(panic_of(|| drop(h.out().take_next())), "operator `sum`, output `out`: nothing was emitted");
+    assert_eq!(
+        panic_of(|| {
+            let _ = h.out().take_next();
+        }),
+        "operator `sum`, output `out`: nothing was emitted"
+    );
     h.push(41u64);
     assert!(panic_of(|| h.out().expect_timed([(105u64, at(1))])).contains("! (105, Timestamp(-9223372036854775808))"));
 }
@@ -335,7 +357,9 @@ fn the_story_tells_what_was_done_and_what_is_left() {
   event-time timers: key 7 at 1000 ms
   processing-time timers: key 7 at 60000 ms";
     assert_eq!(h.story(), expected);
-    let text = panic_of(|| drop(h.provide(1u8)));
+    let text = panic_of(|| {
+        let _ = h.provide(1u8);
+    });
     assert!(text.contains("operator `shown` is open already"), "{text}");
 }
 

@@ -1,7 +1,7 @@
 //! What of a record goes where in a message, and what becomes of records that do not fit.
 
 use crate::support::{Job, eventually, kafka, numbers, parsed, read, sink};
-use staunch::api::sink::SinkWriter;
+use staunch::api::sink::{Committable, Share, SinkWriter, TwoPhaseCommit};
 use staunch::connectors::format::{DeadLetters, Format, Json, Text, Try};
 use staunch::connectors::kafka::{KafkaSink, KafkaSource, OnRefused};
 use staunch::{Batch, Epoch, ErrorKind, Failed, Timestamp};
@@ -287,4 +287,42 @@ fn a_topic_that_this_user_may_not_write_to_is_refused() {
     assert!(reasons[0].contains(&format!("may not write to the topic {guarded}")), "{reasons:?}");
     // Whether a topic exists is not told to those who may not describe it.
     assert!(reasons[1].contains(hidden) && reasons[1].contains("Write"), "{reasons:?}");
+}
+
+#[test]
+fn what_follows_a_barrier_waits_for_what_was_left_before_it() {
+    let client = kafka!();
+    for exactly_once in [true, false] {
+        let (topic, lineage) = (client.topic("left", 1), client.name("lineage"));
+        let sink = KafkaSink::<Text>::topic_by(client.brokers(), |record: &String| before(record));
+        let sink = if exactly_once { sink.exactly_once() } else { sink.at_least_once() };
+        let mut job = Job::start(&[sink], &lineage);
+        let records = |from: u32| numbers(from..from + 50).into_iter().map(|number| format!("{topic}:{number}"));
+        let write = |job: &mut Job, from: u32| {
+            let mut batch = Batch::default();
+            records(from).for_each(|record| batch.push(record, Timestamp::MIN));
+            job.writers[0].write(&mut batch).unwrap();
+        };
+        // Nobody has asked about the topic yet: all of it is left to the participant.
+        write(&mut job, 0);
+        let epoch = job.epoch;
+        let share = Share { sink: "sink".into(), worker: 0, bytes: job.writers[0].seal(epoch).unwrap() };
+        job.epoch = epoch.next();
+        write(&mut job, 50);
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_secs(1) {
+            assert!(!job.writers[0].ready().unwrap(), "the participant has not sent its part yet");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        if let Some(bytes) = job.participant.prepare(epoch, vec![share]).unwrap() {
+            job.commit(&Committable { participant: "kafka".into(), epoch, bytes });
+        }
+        eventually("sent", || job.writers[0].ready().unwrap().then_some(()));
+        if let Some(committable) = job.try_prepare().unwrap() {
+            job.commit(&committable);
+        }
+        let seen = client.read_committed(&topic).concat();
+        let seen: Vec<_> = seen.iter().map(|record| record.text().to_owned()).collect();
+        assert_eq!(seen, records(0).chain(records(50)).collect::<Vec<_>>());
+    }
 }

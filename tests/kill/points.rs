@@ -10,7 +10,7 @@ const BYTES: u64 = 2_000_000;
 const INTERVAL_MS: u64 = 10;
 
 /// Steps that a process comes by once, at its start.
-const AT_START: &[&str] = &["claimed", "before-recover", "recover-settled", "recovered"];
+const AT_START: &[&str] = &["before-claim", "claimed", "before-recover", "recover-settled", "recovered"];
 
 #[track_caller]
 fn die(job: &Job, workers: usize, at: &str) {
@@ -49,7 +49,7 @@ fn at_steps_in_any_order() {
         let point = points[usize::try_from(random.below(points.len() as u64)).unwrap()];
         let (passage, workers) = (1 + random.below(3), 1 + usize::try_from(random.below(3)).unwrap());
         let end = job.run(workers, Some(&format!("{point}:{passage}")));
-        assert_ne!(end, End::Failure, "{point}:{passage}; the job's log:\n{}", tail(&job.log()));
+        assert!(matches!(end, End::Success | End::Killed), "{point}:{passage}; the job's log:\n{}", tail(&job.log()));
         deaths += u64::from(end == End::Killed);
         if end == End::Success {
             break;

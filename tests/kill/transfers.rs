@@ -79,7 +79,7 @@ fn no_money_is_made_or_lost_and_every_entry_is_booked_once() {
         match job.start(workers, None).unwrap().kill_after(after) {
             End::Killed => done += 1,
             End::Success => break,
-            End::Failure => panic!("the job fails:\n{}", tail(&job.log())),
+            End::Failure | End::Broken => panic!("the job fails:\n{}", tail(&job.log())),
         }
     }
     println!("{done} kills");

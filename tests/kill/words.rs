@@ -113,7 +113,7 @@ fn a_job_that_is_killed_again_and_again_writes_what_an_undisturbed_one_writes() 
         match killed.start(workers, None).unwrap().kill_after(after) {
             End::Killed => done += 1,
             End::Success => break,
-            End::Failure => panic!("the job fails:\n{}", tail(&killed.log())),
+            End::Failure | End::Broken => panic!("the job fails:\n{}", tail(&killed.log())),
         }
     }
     println!("{done} kills of {kills}, {whole:?} undisturbed");
@@ -134,7 +134,7 @@ fn suspends_kills_and_changes_of_workers_in_turn() {
         let after = Duration::from_millis(50 + random.below(250));
         let running = job.start([2, 1, 3][turn as usize % 3], None).unwrap();
         let end = if turn % 2 == 0 { running.suspend_after(after) } else { running.kill_after(after) };
-        assert_ne!(end, End::Failure, "the job's log:\n{}", tail(&job.log()));
+        assert!(matches!(end, End::Success | End::Killed), "the job's log:\n{}", tail(&job.log()));
         left += u64::from(end == End::Success);
         // Whatever has appeared is right, at any time.
         read_counts(&job);

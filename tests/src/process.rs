@@ -1,4 +1,4 @@
-//! A job as a process of its own, to be started again and again.
+//! A job as a process of its own, to be started again and again, and to be killed or paused meanwhile.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 /// What a process may take that is not killed.
 const LIMIT: Duration = Duration::from_secs(1_800);
+/// How often something outside is looked at that does not say when it changes.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// A job's program and its folders, under one root.
+#[derive(Clone, Debug)]
 pub struct Job {
     program: PathBuf,
     root: PathBuf,
-    sets: Vec<String>,
+    flags: Vec<String>,
     interval_ms: u64,
 }
 
@@ -23,17 +26,45 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Success,
+    /// It told why, and left with exit code 1.
     Failure,
+    /// By SIGKILL.
     Killed,
+    /// A panic, wrong arguments, another signal.
+    Broken,
 }
 
 impl From<ExitStatus> for End {
     fn from(status: ExitStatus) -> Self {
-        match (status.success(), status.signal()) {
-            (true, _) => Self::Success,
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Self::Success,
+            (Some(1), _) => Self::Failure,
             (_, Some(libc::SIGKILL)) => Self::Killed,
-            _ => Self::Failure,
+            _ => Self::Broken,
         }
+    }
+}
+
+/// How a process of a job is started.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    pub workers: usize,
+    /// The place of the protocol at which it kills itself: `<name>[:n]`.
+    pub crash_at: Option<&'a str>,
+    /// The place at which it stops, as by SIGSTOP, until it is [woken](Running::wake).
+    pub stop_at: Option<&'a str>,
+    /// How many failures the process survives by starting from the last checkpoint.
+    pub restarts: u32,
+    /// `key=value` of its configuration, beside the job's.
+    pub sets: &'a [&'a str],
+    /// The file for what it says; what was in it stays.
+    pub log: &'a str,
+}
+
+impl Start<'_> {
+    /// Nothing happens to it, and it gives up at the first failure.
+    pub fn with(workers: usize) -> Self {
+        Self { workers, crash_at: None, stop_at: None, restarts: 0, sets: &[], log: "log" }
     }
 }
 
@@ -44,13 +75,19 @@ impl Job {
     /// If it cannot be made.
     pub fn new(program: &str, root: PathBuf, interval_ms: u64) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
-        Ok(Self { program: program.into(), root, sets: Vec::new(), interval_ms })
+        Ok(Self { program: program.into(), root, flags: Vec::new(), interval_ms })
     }
 
     /// Adds `--set key=value`.
     #[must_use]
-    pub fn set(mut self, key: &str, value: &str) -> Self {
-        self.sets.extend(["--set".to_owned(), format!("{key}={value}")]);
+    pub fn set(self, key: &str, value: &str) -> Self {
+        self.flag("set", &format!("{key}={value}"))
+    }
+
+    /// Adds `--flag value`.
+    #[must_use]
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.flags.extend([format!("--{flag}"), value.to_owned()]);
         self
     }
 
@@ -62,9 +99,21 @@ impl Job {
         self.root.join("checkpoints")
     }
 
+    /// The newest slot of its checkpoint log; 0 while there is none.
+    pub fn newest_slot(&self) -> u64 {
+        let slots = fs::read_dir(self.checkpoints().join("log")).into_iter().flatten().flatten();
+        let number = |name: &Path| name.file_stem()?.to_str()?.parse().ok();
+        slots.filter_map(|slot| number(Path::new(&slot.file_name()))).max().unwrap_or(0)
+    }
+
     /// What all its processes have said so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.root.join("log")).unwrap_or_default()
+        self.log_of("log")
+    }
+
+    /// What was said into this log.
+    pub fn log_of(&self, log: &str) -> String {
+        fs::read_to_string(self.root.join(log)).unwrap_or_default()
     }
 
     /// Starts it.
@@ -72,25 +121,36 @@ impl Job {
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, workers: usize, crash_at: Option<&str>) -> io::Result<Running> {
-        let log = OpenOptions::new().create(true).append(true).open(self.root.join("log"))?;
+        self.start_as(&Start { crash_at, ..Start::with(workers) })
+    }
+
+    /// Starts it in this way.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_as(&self, start: &Start<'_>) -> io::Result<Running> {
+        let log = OpenOptions::new().create(true).append(true).open(self.root.join(start.log))?;
         let mut command = Command::new(&self.program);
         command
-            .args(["run", "--workers", &workers.to_string()])
+            .args(["run", "--workers", &start.workers.to_string()])
             .args(["--checkpoint-interval", &format!("{}ms", self.interval_ms)])
-            .args(["--restart-attempts", "0"])
+            .args(["--restart-attempts", &start.restarts.to_string()])
+            .args(["--restart-initial", "100ms", "--restart-max", "1s"])
             .arg("--checkpoint-dir")
             .arg(self.checkpoints())
-            .args(&self.sets)
+            .args(&self.flags)
+            .args(start.sets.iter().flat_map(|set| ["--set", set]))
             .arg("--set")
             .arg(format!("output={}", self.output().display()))
             .stdin(Stdio::null())
             .stdout(Stdio::from(File::create(self.root.join("stdout"))?))
             .stderr(Stdio::from(log))
             .env_remove("STAUNCH_CRASH_AT")
+            .env_remove("STAUNCH_STOP_AT")
             // What this suite itself is told is nothing to the job.
             .env_remove("STAUNCH_SEED");
-        if let Some(crash_at) = crash_at {
-            command.env("STAUNCH_CRASH_AT", crash_at);
+        for (variable, place) in [("STAUNCH_CRASH_AT", start.crash_at), ("STAUNCH_STOP_AT", start.stop_at)] {
+            place.map(|place| command.env(variable, place));
         }
         Ok(Running(command.spawn()?))
     }
@@ -100,8 +160,16 @@ impl Job {
     /// # Panics
     /// If it cannot be started, or does not end.
     pub fn run(&self, workers: usize, crash_at: Option<&str>) -> End {
-        let mut running = self.start(workers, crash_at).unwrap_or_else(|error| panic!("{error}"));
-        running.wait(LIMIT).unwrap_or_else(|| panic!("the job hangs; its log:\n{}", tail(&self.log())))
+        self.run_as(&Start { crash_at, ..Start::with(workers) })
+    }
+
+    /// Runs it in this way to its end.
+    ///
+    /// # Panics
+    /// If it cannot be started, or does not end.
+    pub fn run_as(&self, start: &Start<'_>) -> End {
+        let mut running = self.start_as(start).unwrap_or_else(|error| panic!("{error}"));
+        running.wait(LIMIT).unwrap_or_else(|| panic!("the job hangs; its log:\n{}", tail(&self.log_of(start.log))))
     }
 
     /// Runs it to its end, which has to be a good one.
@@ -129,24 +197,35 @@ impl Running {
     /// # Panics
     /// If the system does not say.
     pub fn wait(&mut self, at_most: Duration) -> Option<End> {
+        self.wait_for(at_most, |_| false)
+    }
+
+    /// Waits until it has ended, or something else is so, but not for longer; its end, if that came.
+    ///
+    /// # Panics
+    /// If the system does not say.
+    pub fn wait_for(&mut self, at_most: Duration, is_so: impl Fn(&Self) -> bool) -> Option<End> {
         let deadline = Instant::now() + at_most;
         loop {
             if let Some(status) = self.0.try_wait().expect("it is our child") {
                 return Some(status.into());
             }
-            if Instant::now() >= deadline {
+            if is_so(self) || Instant::now() >= deadline {
                 return None;
             }
-            sleep(Duration::from_millis(2).min(at_most));
+            sleep(LOOK_EVERY.min(at_most));
         }
+    }
+
+    /// `kill -9` now; how it ended, which may have been before.
+    pub fn kill(mut self) -> End {
+        let _ = self.0.kill();
+        self.0.wait().map_or(End::Broken, End::from)
     }
 
     /// `kill -9` after a while; how it ended, which may have been before.
     pub fn kill_after(mut self, while_: Duration) -> End {
-        self.wait(while_).unwrap_or_else(|| {
-            let _ = self.0.kill();
-            self.0.wait().map_or(End::Failure, End::from)
-        })
+        self.wait(while_).unwrap_or_else(|| self.kill())
     }
 
     /// SIGTERM after a while; how it ended.
@@ -155,11 +234,32 @@ impl Running {
     /// If it does not leave.
     pub fn suspend_after(mut self, while_: Duration) -> End {
         self.wait(while_).unwrap_or_else(|| {
-            let pid = libc::pid_t::try_from(self.0.id()).expect("a process id");
-            // SAFETY: takes two numbers; the child is not waited for yet, so the id is still its own.
-            unsafe { libc::kill(pid, libc::SIGTERM) };
+            self.signal(libc::SIGTERM);
             self.wait(Duration::from_secs(60)).expect("a job that is asked to leave leaves")
         })
+    }
+
+    /// SIGSTOP: it does nothing more until it is woken, and knows nothing of that.
+    pub fn pause(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn wake(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Whether all of it stands still: a signal takes a moment to arrive.
+    pub fn is_paused(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold some itself.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = libc::pid_t::try_from(self.0.id()).expect("a process id");
+        // SAFETY: takes two numbers; the child is not waited for yet, so the id is still its own.
+        unsafe { libc::kill(pid, signal) };
     }
 }
 

@@ -17,8 +17,7 @@ impl Random {
 
     /// From `STAUNCH_SEED`, or the clock; printed, so that a failure can be run again.
     pub fn seeded(test: &str) -> Self {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let seed = number("STAUNCH_SEED").unwrap_or_else(clock);
+        let seed = seed();
         println!("{test}: STAUNCH_SEED={seed}");
         Self(seed)
     }
@@ -34,6 +33,12 @@ impl Random {
     pub fn below(&mut self, end: u64) -> u64 {
         self.number() % end.max(1)
     }
+}
+
+/// `STAUNCH_SEED`, or else the clock.
+pub fn seed() -> u64 {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    number("STAUNCH_SEED").unwrap_or_else(clock)
 }
 
 /// A number in an environment variable.

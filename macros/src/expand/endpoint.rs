@@ -76,8 +76,8 @@ fn source(endpoint: &Endpoint) -> TokenStream {
 fn sink(endpoint: &Endpoint) -> TokenStream {
     let (name, id, vis) = (&endpoint.type_name, &endpoint.id.text, &endpoint.vis);
     let (connector, describe) = (connector(endpoint), describe(endpoint));
-    let record = quote!(<#connector as #Sink>::Record);
-    let input = quote!(#UnkeyedInput<<<#name as #SinkFn>::Sink as #Sink>::Record>);
+    let record = quote!(<<#name as #SinkFn>::Sink as #Sink>::Record);
+    let input = quote!(#UnkeyedInput<#record>);
     quote! {
         #[automatically_derived]
         impl #SinkFn for #name {

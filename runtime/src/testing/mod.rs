@@ -1,3 +1,5 @@
+//! What tests of operators, pipelines and sinks are made of. Must not be needed by a job that runs.
+//!
 #![doc = include_str!("testing.md")]
 
 pub mod conformance;

@@ -34,6 +34,10 @@ pub struct Written {
     pub writers: Vec<WriterShare>,
 }
 
+/// So many ids with nothing open are taken from their former users: an attempt has a handful of producers,
+/// but may have retired any number. Who keeps one can commit nothing, only hold readers back for a timeout.
+const LOCKED_OUT_MAX: usize = 32;
+
 /// States in which a transactional id has nothing open.
 const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
 
@@ -84,16 +88,14 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     /// of open ones.
     fn abort_lingering(&mut self, listed: &BTreeSet<String>) -> Result<usize> {
         let timeout_ms = i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX);
-        let mut aborted = 0;
-        for (id, state) in self.brokers.list(&self.prefix)? {
-            let is_open = !ENDED.contains(&state.as_str());
-            // A replay's id is used by nobody between two recoveries.
-            if listed.contains(&id) || (is_replay(&id) && !is_open) {
-                continue;
-            }
+        let known = self.brokers.list(&self.prefix)?.into_iter().filter(|(id, _)| !listed.contains(id));
+        let (ended, open): (Vec<_>, Vec<_>) = known.partition(|(_, state)| ENDED.contains(&state.as_str()));
+        // A replay's id is used by nobody between two recoveries.
+        let ended = ended.into_iter().filter(|(id, _)| !is_replay(id)).take(LOCKED_OUT_MAX);
+        let aborted = open.len();
+        for (id, state) in open.into_iter().chain(ended) {
             tracing::debug!(target: "staunch::kafka", id, state, "left by an earlier attempt");
             self.brokers.take_over(&id, timeout_ms)?;
-            aborted += usize::from(is_open);
         }
         Ok(aborted)
     }

@@ -92,6 +92,11 @@ impl Broker {
         }
     }
 
+    /// Whether it was started, and not killed since.
+    pub fn is_running(&self) -> bool {
+        self.running.lock().expect("no test panics while it holds this").is_some()
+    }
+
     /// Cuts the log of a partition in half, as the loss of what a machine had not written to its disk
     /// would. After `kill`.
     pub fn cut_log(&self, topic: &str, partition: i32) {

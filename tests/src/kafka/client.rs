@@ -19,6 +19,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Client {
     brokers: String,
+    /// How often new topics are kept.
+    replicas: i32,
 }
 
 /// A record, as a reader sees it.
@@ -53,7 +55,13 @@ impl Record {
 
 impl Client {
     pub fn new(brokers: &str) -> Self {
-        Self { brokers: brokers.to_owned() }
+        Self { brokers: brokers.to_owned(), replicas: 1 }
+    }
+
+    /// The same client, whose new topics are kept so often.
+    #[must_use]
+    pub fn with_replicas(self, replicas: i32) -> Self {
+        Self { replicas, ..self }
     }
 
     /// The bootstrap brokers.
@@ -106,7 +114,7 @@ impl Client {
 
     /// Creates a topic with these settings and no others.
     pub fn create_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(self.replicas));
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let created = self.admin(async |admin| admin.create_topics([&topic], &AdminOptions::new()).await);
         created.expect("the broker answers")[0].as_ref().expect("the topic is new");
@@ -134,12 +142,12 @@ impl Client {
         deleted.expect("the broker answers")[0].as_ref().expect("the topic exists");
     }
 
-    fn admin<T>(&self, ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>) -> T) -> T {
+    pub(super) fn admin<T>(&self, ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>) -> T) -> T {
         let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a legal configuration");
         tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(ask(&admin))
     }
 
-    fn partitions(&self, topic: &str) -> i32 {
+    pub(super) fn partitions(&self, topic: &str) -> i32 {
         let consumer: BaseConsumer = self.config().create().expect("a legal configuration");
         let metadata = consumer.fetch_metadata(Some(topic), WITHIN).expect("the broker answers");
         metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32)

@@ -9,14 +9,21 @@
 mod acl;
 mod broker;
 mod client;
+mod cluster;
+pub mod proxy;
 mod secure;
+mod sequences;
 mod session;
+mod stable;
 
 pub use acl::{Operation, Resource};
 pub use broker::Broker;
 pub use client::{Client, Record, Transaction};
+pub use cluster::ThreeBrokers;
 pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};
+pub use sequences::Sequences;
 pub use session::Session;
+pub use stable::Seen;
 
 use std::io::Write;
 use std::sync::{Once, OnceLock};
@@ -44,7 +51,7 @@ pub fn shared() -> Option<Client> {
 /// The broker with TLS, SASL and an authorizer that all tests of this binary share; `None` as for [`own`].
 pub fn secure() -> Option<&'static SecureBroker> {
     static SECURE: OnceLock<SecureBroker> = OnceLock::new();
-    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| SECURE.get_or_init(SecureBroker::start))
+    is_ours().then(|| SECURE.get_or_init(SecureBroker::start))
 }
 
 /// A broker of one's own, to kill; `None` if tests with Kafka are to be skipped or run elsewhere.
@@ -54,7 +61,21 @@ pub fn own() -> Option<Broker> {
 
 /// A broker of one's own with these properties besides the fixture's; `None` as for [`own`].
 pub fn own_with(properties: &[(&str, &str)]) -> Option<Broker> {
-    (!skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()).then(|| Broker::with(properties))
+    is_ours().then(|| Broker::with(properties))
+}
+
+/// A broker of one's own that is also reached through these proxies; `None` as for [`own`].
+pub fn behind(proxies: &[proxy::Proxy]) -> Option<Broker> {
+    is_ours().then(|| proxy::broker_behind(proxies))
+}
+
+/// A cluster of one's own; `None` as for [`own`].
+pub fn three() -> Option<ThreeBrokers> {
+    is_ours().then(ThreeBrokers::start)
+}
+
+fn is_ours() -> bool {
+    !skipped() && std::env::var_os("STAUNCH_TEST_BROKERS").is_none()
 }
 
 fn skipped() -> bool {

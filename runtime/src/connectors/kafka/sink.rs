@@ -43,7 +43,7 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(600);
 /// let totals = KafkaSink::<Json<Total>>::topic("localhost:9092", "totals")
 ///     .key(|total| total.customer.as_bytes())
 ///     .tombstone(|total| total.closed)
-///     .headers(|total, headers| _ = headers.add("currency", "EUR"))
+///     .headers(|_, headers| _ = headers.add("currency", "EUR"))
 ///     .on_refused(OnRefused::DeadLetter("totals-refused".into()))
 ///     .set("compression.type", "zstd");
 /// ```

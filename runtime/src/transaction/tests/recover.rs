@@ -45,6 +45,17 @@ fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
 }
 
 #[test]
+fn any_number_of_retired_ids_does_not_hold_the_start_up() {
+    let cluster = Cluster::new();
+    (0..100).for_each(|number| cluster.producer(&format!("{LINEAGE}{number}")).initialise().unwrap());
+    let open = cluster.producer("job/lineage/99");
+    open.initialise().unwrap();
+    open.write(0, 1);
+    recover(&cluster, [], false).unwrap();
+    assert_eq!((cluster.asked("take over"), cluster.state("job/lineage/99")), (33, "Empty"));
+}
+
+#[test]
 fn an_aborted_transaction_is_written_again_and_published_first() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2, 3]);

@@ -1,0 +1,116 @@
+//! The job on three brokers, one of which is killed: the one that decides its transactions, or the only
+//! one that has an output topic.
+
+use super::entries::Entries;
+use super::ledger::{Again, Setting};
+use staunch_tests::kafka::{ThreeBrokers, three};
+use staunch_tests::process::{End, Folder, Start};
+use staunch_tests::texts::number;
+use std::time::{Duration, Instant};
+
+/// The topic in which transactions are decided. The fixture's has one partition.
+const STATE: &str = "__transaction_state";
+/// A broker counts as away after a few seconds; then another one decides, and the job has to notice.
+const RESTARTS: u32 = 100;
+/// After so long, at the latest, a job that cannot go on has said why.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(120);
+
+#[test]
+fn three_brokers_of_which_one_is_killed() {
+    let Some(cluster) = three() else { return };
+    let again = Again::new("three_brokers_of_which_one_is_killed");
+    the_one_that_decides_transactions(&cluster, &again);
+    the_only_one_with_an_output_topic(&cluster, &again);
+}
+
+/// The job goes on, and so does one that died with a transaction to be committed.
+fn the_one_that_decides_transactions(cluster: &ThreeBrokers, again: &Again) {
+    let (client, folder, started) = (cluster.client(), Folder::new().unwrap(), Instant::now());
+    let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
+    let setting = Setting {
+        client: &client,
+        brokers: client.brokers(),
+        folder: folder.path(),
+        interval_ms: 100,
+        transaction_timeout_ms: 60_000,
+        again,
+    };
+    let ledger = setting.ledger("decided-elsewhere", &feeding.topic);
+    let start = Start { restarts: RESTARTS, ..Start::with(2) };
+    let kills = number("STAUNCH_LEADER_KILLS").unwrap_or(2);
+    for kill in 0..kills {
+        let mut job = ledger.start(&start);
+        if let Some(end) = ledger.live(&mut job, 4, Duration::ZERO, &start) {
+            ledger.fail(&format!("the job ends by itself: {end:?}"), &start);
+        }
+        // Every other time it is dead, and what it had prepared is to be committed by another broker.
+        if kill % 2 == 1 {
+            assert_eq!(job.kill(), End::Killed);
+            ledger.die_at(1, "after-publish:2");
+            job = ledger.start(&start);
+        }
+        let leader = cluster.leader(STATE, 0);
+        cluster.broker(leader).kill();
+        if let Some(end) = ledger.live(&mut job, 4, Duration::ZERO, &start) {
+            ledger.fail(&format!("without broker {leader} the job ends so: {end:?}"), &start);
+        }
+        assert_eq!(job.kill(), End::Killed);
+        cluster.broker(leader).restart();
+    }
+    let entries = feeding.stop();
+    ledger.finish(2, &entries);
+    println!(
+        "{kills} brokers killed that decided transactions: {} records, {:?}",
+        entries.records(),
+        started.elapsed()
+    );
+}
+
+/// Nothing can be written to it: the job has to stop, to say which topic it is, and to be exact when the
+/// broker is back.
+fn the_only_one_with_an_output_topic(cluster: &ThreeBrokers, again: &Again) {
+    let (client, folder, started) = (cluster.client(), Folder::new().unwrap(), Instant::now());
+    let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
+    let setting = Setting {
+        client: &client,
+        brokers: client.brokers(),
+        folder: folder.path(),
+        interval_ms: 100,
+        transaction_timeout_ms: 20_000,
+        again,
+    };
+    let alone = 1 + cluster.leader(STATE, 0) % 3;
+    let numbered = cluster.topic_on(alone, "alone", 2);
+    let ledger = setting.ledger_to(numbered.clone(), "offline", &feeding.topic);
+    ledger.die_at(2, "after-publish:3");
+    cluster.broker(alone).kill();
+    let start = Start { log: "offline", ..Start::with(2) };
+    let down = Instant::now();
+    let end = ledger.start(&start).wait(EXPLAINED_WITHIN);
+    let (took, said) = (down.elapsed(), ledger.job.log_of("offline"));
+    let named = names(&said, &numbered, cluster.broker(alone).address(), client.brokers());
+    if end != Some(End::Failure) || named.is_none() {
+        ledger.fail(
+            &format!("with {numbered} offline the job comes to {end:?}, and names neither it nor its broker"),
+            &start,
+        );
+    }
+    cluster.broker(alone).restart();
+    let entries = feeding.stop();
+    ledger.finish(2, &entries);
+    println!(
+        "{numbered} was offline: the job stopped after {took:?}; {} records, {:?}\n{}\n{}",
+        entries.records(),
+        started.elapsed(),
+        named.unwrap_or_default(),
+        said.lines().last().unwrap_or_default(),
+    );
+}
+
+/// The line that tells which topic or broker is away. One with all brokers tells nothing.
+fn names<'a>(said: &'a str, topic: &str, broker: &str, all: &str) -> Option<&'a str> {
+    let others: Vec<&str> = all.split(',').filter(|other| *other != broker).collect();
+    let tells =
+        |line: &&str| line.contains(topic) || line.contains(broker) && !others.iter().any(|other| line.contains(other));
+    said.lines().rev().find(tells)
+}

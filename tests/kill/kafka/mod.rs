@@ -1,0 +1,11 @@
+//! Jobs between Kafka topics: killed at every step and at random, with their broker or without it, paused
+//! beside their successor, cut off.
+
+mod cluster;
+mod entries;
+mod ledger;
+mod points;
+mod proxied;
+mod random;
+mod words;
+mod zombies;

@@ -1,0 +1,129 @@
+//! A job is stopped as by a machine that freezes, a second copy takes over, and then the first one wakes.
+
+use super::entries::Entries;
+use super::ledger::{Again, Ledger, Setting};
+use staunch_tests::kafka::shared;
+use staunch_tests::process::{End, Folder, Running, Start};
+use staunch_tests::texts::{Random, number};
+use std::time::{Duration, Instant};
+
+/// Around a commit: what a sleeper may do after its successor has done it, too.
+const PLACES: &[&str] =
+    &["sealed", "before-prepare", "after-prepare", "before-publish", "after-publish", "before-commit", "after-commit"];
+/// What has to be seen within this time, or something hangs.
+const SOON: Duration = Duration::from_secs(60);
+/// How many slots a successor makes at least before it is stopped itself.
+const OWN_SLOTS: u64 = 5;
+
+/// A process of the job, with its log.
+struct Copy {
+    running: Running,
+    log: String,
+}
+
+struct Takeovers<'a> {
+    ledger: &'a Ledger,
+    random: Random,
+    copies: u64,
+}
+
+impl Takeovers<'_> {
+    /// Starts a copy. It will stop by itself at a place of the protocol, if one is given.
+    fn start(&mut self, stop_at: Option<&str>) -> Copy {
+        self.copies += 1;
+        let log = format!("log-{}", self.copies);
+        let workers = 1 + usize::try_from(self.random.below(2)).unwrap();
+        let start = Start { stop_at, restarts: 3, log: &log, ..Start::with(workers) };
+        Copy { running: self.ledger.start(&start), log }
+    }
+
+    fn place(&mut self) -> Option<String> {
+        let place = PLACES[usize::try_from(self.random.below(PLACES.len() as u64)).unwrap()];
+        // Not before it has published what makes it a successor.
+        (self.random.below(3) > 0).then(|| format!("{place}:{}", OWN_SLOTS + self.random.below(4)))
+    }
+
+    /// Waits until a copy has made slots up to this one.
+    #[track_caller]
+    fn await_slot(&self, copy: &mut Copy, slot: u64) {
+        let end = copy.running.wait_for(SOON, |_| self.ledger.job.newest_slot() >= slot);
+        if end.is_some() || self.ledger.job.newest_slot() < slot {
+            self.fail(copy, &format!("it has not made slot {slot}, but came to {end:?}"));
+        }
+    }
+
+    /// Stops it, where it has not stopped itself.
+    #[track_caller]
+    fn stop(&mut self, copy: &mut Copy, place: Option<&str>) {
+        if place.is_none() {
+            let after = Duration::from_millis(self.random.below(600));
+            if let Some(end) = copy.running.wait(after) {
+                self.fail(copy, &format!("it ends by itself: {end:?}"));
+            }
+            copy.running.pause();
+        }
+        let end = copy.running.wait_for(SOON, Running::is_paused);
+        if end.is_some() || !copy.running.is_paused() {
+            self.fail(copy, &format!("it does not stop at {place:?}, but comes to {end:?}"));
+        }
+    }
+
+    /// The first copy has to leave, and to say why.
+    #[track_caller]
+    fn wake(&self, copy: &mut Copy) {
+        copy.running.wake();
+        let end = copy.running.wait(SOON);
+        let said = self.ledger.job.log_of(&copy.log);
+        if end != Some(End::Failure) || !said.contains("has taken the job over") {
+            self.fail(
+                copy,
+                &format!("woken beside its successor it comes to {end:?}, and does not say it was superseded"),
+            );
+        }
+    }
+
+    #[track_caller]
+    fn fail(&self, copy: &Copy, what: &str) -> ! {
+        self.ledger.fail(what, &Start { log: &copy.log, ..Start::with(1) })
+    }
+}
+
+#[test]
+fn a_copy_that_wakes_beside_its_successor_leaves() {
+    let Some(client) = shared() else { return };
+    let again = Again::new("a_copy_that_wakes_beside_its_successor_leaves");
+    let rounds = number("STAUNCH_ZOMBIES").unwrap_or(10);
+    let folder = Folder::new().unwrap();
+    let feeding = Entries::new(&client, again.seed).keep_writing(5_000);
+    let setting = Setting {
+        client: &client,
+        brokers: client.brokers(),
+        folder: folder.path(),
+        interval_ms: 50,
+        transaction_timeout_ms: 60_000,
+        again: &again,
+    };
+    let ledger = setting.ledger("taken-over", &feeding.topic);
+    let mut takeovers = Takeovers { ledger: &ledger, random: Random::new(again.seed), copies: 0 };
+    let started = Instant::now();
+    let mut place = takeovers.place();
+    let mut first = takeovers.start(place.as_deref());
+    takeovers.await_slot(&mut first, OWN_SLOTS - 1);
+    for round in 0..rounds {
+        takeovers.stop(&mut first, place.as_deref());
+        let before = ledger.job.newest_slot();
+        let next_place = takeovers.place();
+        let mut second = takeovers.start(next_place.as_deref());
+        // From the claim alone to a few checkpoints.
+        let progress = 1 + takeovers.random.below(OWN_SLOTS - 1);
+        takeovers.await_slot(&mut second, before + progress);
+        println!("round {round}: stopped at {place:?}, woken {progress} slots later");
+        takeovers.wake(&mut first);
+        takeovers.await_slot(&mut second, before + OWN_SLOTS - 1);
+        (first, place) = (second, next_place);
+    }
+    assert_eq!(first.running.kill(), End::Killed);
+    let entries = feeding.stop();
+    ledger.finish(2, &entries);
+    println!("{rounds} takeovers in {:?}, {} records", started.elapsed(), entries.records());
+}
