@@ -7,7 +7,7 @@ use staunch::connectors::format::{Format, Text};
 use staunch::connectors::kafka::{
     KafkaCommittable, KafkaParticipant, KafkaReader, KafkaSink, KafkaSource, KafkaWriter,
 };
-use staunch::testing::permit::{permit, recover};
+use staunch::testing::permit::{permit, recover, recover_by};
 use staunch::{Epoch, Result, Timestamp};
 use staunch_tests::kafka::Client;
 use std::sync::mpsc::{Receiver, channel};
@@ -124,6 +124,44 @@ pub fn sink(client: &Client, topic: &str) -> KafkaSink<Text> {
     KafkaSink::topic(client.brokers(), topic).key(|value: &String| value.as_bytes())
 }
 
+fn open<F: Format>(sink: &KafkaSink<F>, lineage: &str, epoch: Epoch, workers: usize) -> Result<KafkaParticipant> {
+    let name = sink.participant("sink-0");
+    let context = SinkContext {
+        participant: &name,
+        job: "tests",
+        lineage,
+        attempt: 1,
+        epoch,
+        workers,
+        epoch_interval: EPOCH_WITHIN,
+        epoch_within: EPOCH_WITHIN,
+    };
+    sink.open(&context)
+}
+
+/// What the manifest of `epoch` lists after a new attempt has recovered from it, and done no more.
+pub fn recovered(
+    sink: &KafkaSink<Text>,
+    lineage: &str,
+    published: &[Committable],
+    epoch: Epoch,
+) -> Result<Vec<Committable>> {
+    recovered_by(sink, lineage, published, epoch, false, |_| Ok(()))
+}
+
+/// The same; `publish` makes the manifest durable in its new form, or says why it does not.
+pub fn recovered_by(
+    sink: &KafkaSink<Text>,
+    lineage: &str,
+    published: &[Committable],
+    epoch: Epoch,
+    accept_data_loss: bool,
+    publish: impl FnMut(&[Committable]) -> Result<()>,
+) -> Result<Vec<Committable>> {
+    let mut participant = open(sink, lineage, epoch.next(), 1)?;
+    recover_by(&mut participant, epoch, published, accept_data_loss, publish)
+}
+
 impl<F: Format> Job<F> {
     /// The first attempt of a new job.
     pub fn start(sinks: &[KafkaSink<F>], lineage: &str) -> Self {
@@ -145,17 +183,7 @@ impl<F: Format> Job<F> {
         let name = sinks[0].participant("sink-0");
         assert!(sinks.iter().all(|sink| sink.participant("other") == name));
         let next = epoch.next();
-        let context = SinkContext {
-            participant: &name,
-            job: "tests",
-            lineage,
-            attempt: 1,
-            epoch: next,
-            workers,
-            epoch_interval: EPOCH_WITHIN,
-            epoch_within: EPOCH_WITHIN,
-        };
-        let mut participant = sinks[0].open(&context)?;
+        let mut participant = open(&sinks[0], lineage, next, workers)?;
         recover(&mut participant, epoch, published)?;
         let mut writers = Vec::new();
         for (number, sink) in sinks.iter().enumerate() {

@@ -43,7 +43,7 @@ enum Stage {
         topology: Topology,
         epoch: Epoch,
     },
-    Driving(Coordinator),
+    Driving(Box<Coordinator>),
 }
 
 impl Underway {
@@ -96,7 +96,7 @@ impl Runner {
                     let topology = std::mem::take(topology);
                     let now_ms = self.told.clock.now_ms();
                     let coordinator = Coordinator::new(topology, self.coordinator_settings(), *epoch, now_ms);
-                    underway.stage = Stage::Driving(coordinator);
+                    underway.stage = Stage::Driving(Box::new(coordinator));
                 }
                 Ok(Driven::On(Turn::Worked))
             }

@@ -11,11 +11,12 @@ pub fn permit(epoch: Epoch) -> CommitPermit {
     CommitPermit::published(epoch)
 }
 
-/// A manifest that is taken for durable at once.
-struct InMemory(Epoch);
+/// A manifest that is durable in a new form once a function says so.
+struct By<F>(Epoch, F);
 
-impl Republish for InMemory {
-    fn republish(&mut self, _committables: &[Committable]) -> Result<CommitPermit> {
+impl<F: FnMut(&[Committable]) -> Result<()>> Republish for By<F> {
+    fn republish(&mut self, committables: &[Committable]) -> Result<CommitPermit> {
+        self.1(committables)?;
         Ok(permit(self.0))
     }
 }
@@ -24,7 +25,7 @@ impl Republish for InMemory {
 /// [`Recovery::listed`] tells what it was published with last.
 #[must_use]
 pub fn recovery(epoch: Epoch, committables: &[Committable], accept_data_loss: bool) -> Recovery<'static> {
-    Recovery::new(InMemory(epoch), committables.to_vec(), permit(epoch), accept_data_loss)
+    Recovery::new(By(epoch, |_: &[Committable]| Ok(())), committables.to_vec(), permit(epoch), accept_data_loss)
 }
 
 /// Has a participant recover from the manifest of this epoch, which lists these committables of its
@@ -37,7 +38,21 @@ pub fn recover(
     epoch: Epoch,
     committables: &[Committable],
 ) -> Result<Vec<Committable>> {
-    let mut recovery = recovery(epoch, committables, false);
+    recover_by(participant, epoch, committables, false, |_| Ok(()))
+}
+
+/// The same; `publish` makes the manifest durable in another form, or says why it cannot.
+///
+/// # Errors
+/// What [`TwoPhaseCommit::recover`] says.
+pub fn recover_by(
+    participant: &mut impl TwoPhaseCommit,
+    epoch: Epoch,
+    committables: &[Committable],
+    accept_data_loss: bool,
+    publish: impl FnMut(&[Committable]) -> Result<()>,
+) -> Result<Vec<Committable>> {
+    let mut recovery = Recovery::new(By(epoch, publish), committables.to_vec(), permit(epoch), accept_data_loss);
     let name = committables.first().map_or("", |committable| &committable.participant);
     participant.recover(recovery.published(name), &mut recovery)?;
     Ok(recovery.listed().to_vec())

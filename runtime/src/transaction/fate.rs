@@ -77,7 +77,9 @@ pub(super) fn of_marker(ours: &KafkaCommittable, range: &PartitionRange, marker:
 
 /// Whether the first marker behind the transaction must be its own. Compaction removes a marker when
 /// no record of its transaction is left, and then the first one is another's. So either the first
-/// record is still there, or the log has only been cut off at its start and is not compacted.
+/// record is still there, or the log is not compacted and was only cut off at its start, at most up to
+/// the last record: further on, the transaction's own marker may be gone while that of a later one, whose
+/// records went with it, is still there.
 pub(super) fn marker_is_trusted(
     ours: &KafkaCommittable,
     range: &PartitionRange,
@@ -86,7 +88,8 @@ pub(super) fn marker_is_trusted(
     compacted: Option<bool>,
 ) -> bool {
     let is_there = first.code == 0 && first.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), range.first));
-    is_there || (range.first < log_start && compacted == Some(false))
+    let only_cut_off = range.first < log_start && log_start <= range.last + 1;
+    is_there || (only_cut_off && compacted == Some(false))
 }
 
 /// What all partitions together say: an administrator can force one of them, so those that know must agree.

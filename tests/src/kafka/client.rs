@@ -2,8 +2,8 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -142,6 +142,19 @@ impl Client {
         deleted.expect("the broker answers")[0].as_ref().expect("the topic exists");
     }
 
+    /// What a member of a group says of how far it has read partition 0.
+    pub fn commit_group_offset(&self, group: &str, topic: &str, offset: i64) {
+        let consumer: BaseConsumer = self.config().set("group.id", group).create().expect("a legal configuration");
+        let list = offsets(topic, [(0, Offset::Offset(offset))]);
+        consumer.commit(&list, CommitMode::Sync).expect("the broker answers");
+    }
+
+    /// Deletes a group with its offsets.
+    pub fn delete_group(&self, group: &str) {
+        let deleted = self.admin(async |admin| admin.delete_groups(&[group], &AdminOptions::new()).await);
+        deleted.expect("the broker answers")[0].as_ref().expect("the group exists and has no members");
+    }
+
     pub(super) fn admin<T>(&self, ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>) -> T) -> T {
         let admin: AdminClient<DefaultClientContext> = self.config().create().expect("a legal configuration");
         tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(ask(&admin))
@@ -227,6 +240,8 @@ impl Client {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     unfinished.remove(&partition);
                 }
+                // A slow machine; librdkafka tries again.
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => {}
                 Some(Err(error)) => panic!("{topic}: {error}"),
                 None => {}
             }

@@ -9,6 +9,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, NoCustomPartitioner, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset};
 use staunch::Epoch;
+use staunch::api::sink::Committable;
 use staunch::connectors::kafka::{KafkaCommittable, PartitionRange};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
             Err((error, _)) => known.1 = Some(error.clone()),
         }
     }
+}
+
+/// What a manifest lists of it, of the sinks whose participant is called `kafka`.
+pub fn listed(committable: &KafkaCommittable) -> Committable {
+    let bytes = serde_json::to_vec(committable).expect("numbers and texts are JSON");
+    Committable { participant: "kafka".into(), epoch: committable.epoch, bytes }
 }
 
 /// One producer session of a transactional id; dropping it leaves an open transaction as a dead process does.

@@ -33,7 +33,7 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 
 /// Crashes a pipeline in every way there is: what `word_count::crash_test(inputs)` returns.
 ///
-/// ```
+/// ```no_run
 /// # use serde::{Deserialize, Serialize};
 /// # use staunch::file::{FileSink, FileSource};
 /// # use staunch::format::{Json, Text};
@@ -59,12 +59,12 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 /// # pub fn word_count(flow: &Flow<Config>) {
 /// #     totals::write(count::on(split::on(lines::open(flow)).key_by(|word| word.as_str())));
 /// # }
-/// # mod test { use super::*; use staunch::testing::Inputs; pub fn run() {
+/// # use staunch::testing::Inputs;
+/// # fn main() {
 /// let config = Config { input: "in".into(), output: "out".into() };
 /// let inputs = Inputs::new(config).source::<lines>(["a b a", "c", "b a"]);
 /// word_count::crash_test(inputs).key::<totals, _>(|total| total.word.clone()).schedules(50).run();
-/// # } }
-/// # test::run();
+/// # }
 /// ```
 ///
 /// Each schedule runs the pipeline to the end of its input on one thread, in virtual time, under a

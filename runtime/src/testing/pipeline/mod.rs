@@ -54,7 +54,7 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// # pub fn word_count(flow: &Flow<Config>) {
 /// #     totals::write(count::on(split::on(lines::open(flow)).key_by(|word| word.as_str())));
 /// # }
-/// # mod test { use super::*; pub fn run() {
+/// # fn main() {
 /// let mut p = word_count::harness(Config { input: "in".into(), output: "out".into() });
 /// p.source::<lines>().push("a b a");
 /// p.run_until_idle();
@@ -64,8 +64,7 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// p.crash();
 /// p.run_until_idle(); // a new process goes on from the checkpoint
 /// assert_eq!(p.sink::<totals>().committed().len(), 3);
-/// # } }
-/// # test::run();
+/// # }
 /// ```
 ///
 /// The record type of a source that is pushed to is `Clone`, since it is read again after a crash.

@@ -100,6 +100,8 @@ fn a_marker_behind_a_compacted_transaction_is_not_trusted() {
     };
     assert!(trusted(0, batch(10, 19, 7, 2), 0, Some(true)));
     assert!(trusted(1, None, 15, Some(false)), "only the start of the log was deleted");
+    assert!(trusted(1, None, 20, Some(false)), "all the records were, and nothing behind them");
+    assert!(!trusted(1, None, 21, Some(false)), "its marker may be gone, and the next one another's");
     assert!(!trusted(1, None, 15, Some(true)));
     assert!(!trusted(1, None, 15, None), "whether it is compacted is not known");
     assert!(!trusted(0, batch(12, 19, 7, 2), 0, Some(false)), "gone from the middle of the log");

@@ -18,6 +18,7 @@ mod shape;
 mod survey;
 mod transactions;
 
+pub use batch::read_headers;
 pub use frame::read_answer;
 pub use inspect::TransactionFacts;
 pub use records::read_records;

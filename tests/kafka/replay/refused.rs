@@ -1,0 +1,120 @@
+//! What cannot be written again, or not all of it: the error says what is lost, nothing becomes visible, and
+//! the manifest lists what it listed. Going on without it has to be asked for.
+
+use super::{LONG, Log, Manifest, Written, recover};
+use crate::situations::{COMPACTED, tidy};
+use crate::support::{eventually, kafka};
+use staunch::ErrorKind;
+use staunch_tests::kafka::{Client, Session};
+use std::time::Duration;
+
+/// A transaction of 100 records in partition 0, aborted.
+fn aborted(client: &Client, settings: &[(&str, &str)]) -> (Written, Manifest) {
+    let mut written = Written::new(client, settings, LONG, &[]);
+    written.session.begin();
+    let records: Vec<_> = super::records("ours", 0, 100, written.now_ms).collect();
+    // Compacted topics want keys.
+    let keyed = records.into_iter().enumerate().map(|(number, mut record)| {
+        record.key = Some(number.to_string().into_bytes());
+        record
+    });
+    written.ours[0] = keyed.collect();
+    written.session.send(&written.topic, 0, written.ours[0].clone());
+    written.session.flush();
+    let manifest = written.prepared();
+    written.session.abort();
+    (written, manifest)
+}
+
+/// The error, whose loss is of so many records; and nothing has changed, whoever asks again.
+fn assert_lost(written: &Written, manifest: &Manifest, records: u64) {
+    let before: Log = written.client.read_committed(&written.topic);
+    for _ in 0..2 {
+        let error = manifest.recover(written).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DataLoss, "{error}");
+        let loss = error.data_loss().expect("what is lost");
+        assert_eq!((loss.records, loss.epoch), (records, super::EPOCH), "{loss}");
+        assert_eq!(written.client.read_committed(&written.topic), before);
+        assert_eq!(manifest.revision(), 0);
+    }
+}
+
+#[test]
+fn the_log_start_has_moved_past_all_of_it() {
+    let client = kafka!();
+    let (written, manifest) = aborted(&client, &[]);
+    let range = manifest.listed()[0].partitions[0].clone();
+    client.delete_records(&written.topic, 0, range.last + 1);
+    assert_lost(&written, &manifest, 100);
+}
+
+#[test]
+fn the_log_start_has_moved_past_some_of_it() {
+    let client = kafka!();
+    let mut written = Written::new(&client, &[], LONG, &[]);
+    written.session.begin();
+    let records: Vec<_> = super::records("ours", 0, 100, written.now_ms).collect();
+    for half in records.chunks(50) {
+        // A batch each.
+        written.session.send(&written.topic, 0, half.to_vec());
+        written.session.flush();
+    }
+    let manifest = written.prepared();
+    written.session.abort();
+    let range = manifest.listed()[0].partitions[0].clone();
+    client.delete_records(&written.topic, 0, range.first + 50);
+    assert_lost(&written, &manifest, 50);
+
+    // What is left is written when that is asked for, and then nothing is lost any more.
+    recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
+    written.ours[0] = records[50..].to_vec();
+    written.assert_equal();
+    manifest.recover(&written).unwrap();
+    written.assert_equal();
+}
+
+#[test]
+fn the_topic_was_deleted_and_created_again() {
+    let client = kafka!();
+    let (written, manifest) = aborted(&client, &[]);
+    client.delete(&written.topic);
+    eventually("created again", || std::panic::catch_unwind(|| client.create(&written.topic, 4)).ok());
+    client.produce(&written.topic, 0, vec!["another"; 200]);
+    assert_lost(&written, &manifest, 100);
+
+    // All of it is lost, and that is accepted: the manifest lists it no more.
+    recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
+    assert_eq!(manifest.listed(), []);
+    assert_eq!(client.read_committed(&written.topic).concat().len(), 200);
+}
+
+#[test]
+fn the_topic_was_deleted() {
+    let client = kafka!();
+    let (written, manifest) = aborted(&client, &[]);
+    client.delete(&written.topic);
+    let error = manifest.recover(&written).unwrap_err();
+    assert_eq!((error.kind(), error.data_loss().unwrap().records), (ErrorKind::DataLoss, 100), "{error}");
+    assert_eq!(manifest.revision(), 0);
+}
+
+/// The cleaner removes an aborted transaction's records; the abort itself stays known.
+#[test]
+fn the_topic_was_compacted() {
+    let Some(client) = tidy() else { return };
+    let (written, manifest) = aborted(&client, &COMPACTED);
+    let range = manifest.listed()[0].partitions[0].clone();
+    let others = Session::open(&client, &client.name("others"), LONG, &[]);
+    let mut keys = 1_000..;
+    eventually("cleaned", || {
+        let mut record = written.ours[0][1].clone();
+        record.key = keys.next().map(|key: u32| key.to_string().into_bytes());
+        others.write(&written.topic, 0, [record]);
+        others.commit();
+        std::thread::sleep(Duration::from_millis(200));
+        let left = client.read_uncommitted(&written.topic).swap_remove(0);
+        (!left.iter().any(|record| (range.first..=range.last).contains(&record.offset))).then_some(())
+    });
+    drop(others);
+    assert_lost(&written, &manifest, 100);
+}
