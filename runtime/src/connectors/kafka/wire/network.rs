@@ -172,17 +172,23 @@ impl Network {
     }
 
     pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<Option<String>> {
-        self.until(deadline, &format!("asking for the topic {topic}"), async |network| {
+        // A broker that has just started knows no topics yet: that there is none counts only when time is up. The
+        // last question of all may then have had no time left for its answer.
+        let mut is_unknown = false;
+        let asking = format!("asking for the topic {topic}");
+        let found = self.until(deadline, &asking, async |network| {
             let metadata = network.metadata(Some(topic), deadline).await?;
             let Some(found) = metadata.topics.first() else { return Err(trouble(0, topic)) };
+            is_unknown = found.error_code == UNKNOWN_TOPIC;
             match found.error_code {
-                0 => Ok(Some(found.topic_id.to_string())),
-                // A broker that has just started knows no topics yet: only the last answer counts.
-                UNKNOWN_TOPIC if Instant::now() + 2 * PAUSE >= deadline => Ok(None),
+                0 => Ok(found.topic_id.to_string()),
                 code => Err(trouble(code, topic)),
             }
-        })
-        .await
+        });
+        match found.await {
+            Err(_) if is_unknown => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     pub async fn coordinator(&mut self, id: &str, deadline: Instant) -> Result<Address, Trouble> {
