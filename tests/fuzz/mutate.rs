@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Numbers at which lengths and counts go wrong.
-const EDGES: [u64; 8] = [0, 1, 0x7f, 0x80, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX];
+const EDGES: [u64; 9] = [0, 1, 0x7f, 0x80, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, i64::MAX as u64, u64::MAX];
 
 /// Splitmix64.
 pub struct Random(u64);
