@@ -172,12 +172,14 @@ impl Network {
     }
 
     pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<Option<String>> {
-        // A broker that has just started knows no topics yet: that there is none counts only when time is up. The
-        // last question of all may then have had no time left for its answer.
-        let mut is_unknown = false;
+        // A broker that has just started knows no topics yet: that there is none counts only when time is up, and
+        // when nothing was left unanswered since but the last question of all, which had no time.
+        let (mut is_unknown, mut unanswered) = (false, 0);
         let asking = format!("asking for the topic {topic}");
         let found = self.until(deadline, &asking, async |network| {
+            unanswered += 1;
             let metadata = network.metadata(Some(topic), deadline).await?;
+            unanswered = 0;
             let Some(found) = metadata.topics.first() else { return Err(trouble(0, topic)) };
             is_unknown = found.error_code == UNKNOWN_TOPIC;
             match found.error_code {
@@ -186,7 +188,7 @@ impl Network {
             }
         });
         match found.await {
-            Err(_) if is_unknown => Ok(None),
+            Err(_) if is_unknown && unanswered <= 1 => Ok(None),
             found => found.map(Some),
         }
     }
