@@ -16,6 +16,12 @@ pub(crate) trait Actor {
     /// Blocks until there may be something to do, or the time is up; called after [`Turn::Idle`] by the
     /// thread that the actor has for itself.
     fn wait(&mut self, at_most: Duration);
+
+    /// Whether somebody has woken it since it waited, or was asked this; so whoever takes the turns of many
+    /// knows what [`wait`](Self::wait) would. False for those that nobody wakes but by what they are sent.
+    fn was_woken(&self) -> bool {
+        false
+    }
 }
 
 /// What came of a turn.
@@ -23,7 +29,8 @@ pub(crate) trait Actor {
 pub(crate) enum Turn {
     /// There may be more to do at once.
     Worked,
-    /// Nothing to do before somebody sends something, or this time has passed.
+    /// Nothing to do before somebody sends something, or this time has passed. Nor has it sent anything in this
+    /// turn, but to those that it has [woken](Actor::was_woken).
     Idle { at_most: Duration },
     /// It has ended, and told whom it concerns.
     Done,

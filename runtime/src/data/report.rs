@@ -4,6 +4,7 @@ use crate::api::source::SplitPosition;
 use crate::error::Error;
 use crate::id::Epoch;
 use crate::time::Timestamp;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// One node's part in a checkpoint, or a turn in its life.
@@ -46,10 +47,23 @@ impl StateBytes {
 
 /// Where a worker's nodes put their reports.
 #[derive(Clone)]
-pub(crate) struct Reporter(pub Rc<dyn Fn(Report)>);
+pub(crate) struct Reporter {
+    send: Rc<dyn Fn(Report)>,
+    has_sent: Rc<Cell<bool>>,
+}
 
 impl Reporter {
+    pub fn new(send: impl Fn(Report) + 'static) -> Self {
+        Self { send: Rc::new(send), has_sent: Rc::default() }
+    }
+
     pub fn send(&self, report: Report) {
-        (self.0)(report);
+        self.has_sent.set(true);
+        (self.send)(report);
+    }
+
+    /// Whether anything was reported since this was last asked.
+    pub fn take_has_sent(&self) -> bool {
+        self.has_sent.take()
     }
 }

@@ -92,6 +92,8 @@ impl<S: Sleep> Worker<S> {
                 Step::Idle { wake_at: at } => wake_at = wake_at.min(at),
             }
         }
+        // An idle stage, too, may have told something: the state that the last slice of a snapshot completes.
+        worked |= self.reporter.take_has_sent();
         // A chain may have sent to one that was stepped before it.
         if worked || self.sleep.was_woken() {
             return Ok(Turn::Worked);
@@ -121,6 +123,10 @@ impl<S: Sleep> Actor for Worker<S> {
 
     fn wait(&mut self, at_most: Duration) {
         self.sleep.sleep(at_most.min(SLEEP_MAX));
+    }
+
+    fn was_woken(&self) -> bool {
+        self.sleep.was_woken()
     }
 }
 

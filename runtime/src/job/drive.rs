@@ -103,6 +103,7 @@ impl Runner {
             Stage::Driving(coordinator) => {
                 let (threads, effects) = (&underway.threads, &mut underway.effects);
                 let turn = self.step(event, coordinator, threads, effects, &mut underway.leave_by)?;
+                let turn = if effects.is_empty() { turn } else { Turn::Worked };
                 for effect in effects.drain(..) {
                     if let Some(outcome) = self.carry_out(effect, threads)? {
                         return Ok(Driven::Over(outcome));

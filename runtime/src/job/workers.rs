@@ -10,7 +10,6 @@ use crate::data::worker::{Order, Sleep, Worker};
 use crate::error::Result;
 use crate::id::Epoch;
 use crate::threads::Running;
-use std::rc::Rc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -80,7 +79,7 @@ impl Workers {
             let make = move || {
                 // Once the driver has gone nobody wants to know any more.
                 let send = move |report: Report| drop(events.send(Event::Worker(worker, report)));
-                let reporter = Reporter(Rc::new(send));
+                let reporter = Reporter::new(send);
                 Box::new(Worker::new(plan, inbox, reporter, clock, sleeper)) as Box<_>
             };
             let thread = environment.start(format!("worker-{worker}"), Box::new(make))?;

@@ -33,7 +33,7 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 
 /// Crashes a pipeline in every way there is: what `word_count::crash_test(inputs)` returns.
 ///
-/// ```no_run
+/// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use staunch::file::{FileSink, FileSource};
 /// # use staunch::format::{Json, Text};

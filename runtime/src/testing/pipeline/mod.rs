@@ -5,6 +5,8 @@
 //! transactions: what is written is open, then prepared, then committed or aborted.
 
 mod ends;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::testing) use ends::maker;
 pub use ends::{PipelineSink, PipelineSource};

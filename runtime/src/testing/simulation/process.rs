@@ -91,6 +91,18 @@ impl Process {
                 self.cells.remove(&at);
             }
         }
+        self.wake_rung();
+    }
+
+    /// Those that somebody has woken need not wait: an idle source sends on what its exchange has collected.
+    fn wake_rung(&mut self) {
+        for cell in self.cells.values_mut() {
+            if let (Body::Actor(actor), Some(_)) = (&cell.body, cell.idle_until_ms)
+                && actor.was_woken()
+            {
+                cell.idle_until_ms = None;
+            }
+        }
     }
 
     /// Something has happened that any of its actors may have waited for.

@@ -5,8 +5,9 @@ mod pipelines;
 use super::run::run;
 use super::schedule::Schedule;
 use crate::planted::{Bug, plant};
+use crate::testing::Inputs;
 use crate::testing::simulation::{Failure, Fault, Planned};
-use pipelines::{meters_test, word_count_test};
+use pipelines::{meters_test, totals, word_count, word_count_test};
 
 #[test]
 fn word_count_survives_everything() {
@@ -100,4 +101,10 @@ fn a_commit_that_failed_and_is_forgotten_is_missed() {
     plant(None);
     let difference = test.setup.difference(&undisturbed, &ran).unwrap_or_else(|| panic!("{}", ran.story));
     assert!(difference.contains("missing"), "{difference}");
+}
+
+#[test]
+fn a_small_input_in_one_partition_survives_everything() {
+    let inputs = Inputs::new(()).source::<pipelines::lines>(["a b a", "c", "b a"]);
+    word_count::crash_test(inputs).key::<totals, _>(|total| total.word.clone()).schedules(50).run();
 }
