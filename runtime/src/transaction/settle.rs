@@ -1,7 +1,7 @@
 //! Makes sure that what a manifest lists is committed, whoever prepared it.
 
 use super::ask::ask;
-use super::brokers::Brokers;
+use super::brokers::{Brokers, Isolation};
 use super::committable::{KafkaCommittable, Prepared, is_replay};
 use super::fate::Fate;
 use super::replay;
@@ -46,6 +46,7 @@ pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: 
             Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
         }
+        reach_all(brokers, ours)?;
         // The answer is the same for "committed before" and "lost": only the fate decides.
         crash_point("kafka-before-end");
         let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
@@ -58,6 +59,16 @@ pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: 
             brokers.pause(PAUSE);
         }
     }
+}
+
+/// Kafka 4 forgets the markers of partitions without a leader when a transaction ends: it counts as
+/// complete, and their readers wait for ever (KAFKA-20734). So all have to answer first; the error names
+/// the one that does not.
+fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<()> {
+    for range in &ours.partitions {
+        brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+    }
+    Ok(())
 }
 
 /// Settles one committable of the restored manifest. What was aborted is written again from the
