@@ -48,7 +48,7 @@ pub fn large(order: &Numbered) -> Option<Numbered> {
 #[operator]
 pub fn sold(#[key] _article: &u64, order: Numbered, #[state] amounts: &mut Vec<u64>) -> Option<(u64, u64)> {
     amounts.push(order.order.amount);
-    (amounts.len() % 6 == 0).then(|| (order.order.article, amounts.iter().sum()))
+    amounts.len().is_multiple_of(6).then(|| (order.order.article, amounts.iter().sum()))
 }
 
 #[sink]
