@@ -85,14 +85,12 @@ mod tests {
 
     #[test]
     fn what_is_lost_repeated_or_elsewhere_is_told() {
-        let wrong: [(&[(i32, &str, u64)], &str); 4] = [
-            (&[(0, "a", 2)], "is lost"),
-            (&[(0, "a", 1), (0, "a", 3)], "is lost"),
-            (&[(0, "a", 1), (0, "a", 1)], "twice"),
-            (&[(0, "a", 1), (1, "a", 2)], "partitions"),
-        ];
-        for (records, what) in wrong {
+        let assert_wrong = |records: &[(i32, &str, u64)], what| {
             assert!(taken(records).unwrap_err().contains(what), "{records:?}");
-        }
+        };
+        assert_wrong(&[(0, "a", 2)], "is lost");
+        assert_wrong(&[(0, "a", 1), (0, "a", 3)], "is lost");
+        assert_wrong(&[(0, "a", 1), (0, "a", 1)], "twice");
+        assert_wrong(&[(0, "a", 1), (1, "a", 2)], "partitions");
     }
 }
