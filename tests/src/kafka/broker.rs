@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const VERSION: &str = "4.3.1";
-const UP_WITHIN: Duration = Duration::from_secs(90);
+const UP_WITHIN: Duration = Duration::from_secs(240);
 
 /// A running broker; it is killed when this is dropped, and also when the test's process dies.
 pub struct Broker {
