@@ -46,7 +46,7 @@ fn the_one_that_decides_transactions(cluster: &ThreeBrokers, again: &Again) {
         // Every other time it is dead, and what it had prepared is to be committed by another broker.
         if kill % 2 == 1 {
             assert_eq!(job.kill(), End::Killed);
-            ledger.die_at(1, "after-publish:2");
+            ledger.die_at(1, "before-commit:2");
             job = ledger.start(&start);
         }
         let leader = cluster.leader(STATE, 0);
@@ -84,7 +84,9 @@ fn the_only_one_with_an_output_topic(cluster: &ThreeBrokers, again: &Again) {
     let alone = 1 + cluster.leader(STATE, 0) % 3;
     let numbered = cluster.topic_on(alone, "alone", 2);
     let ledger = setting.ledger_to(numbered.clone(), "offline", &feeding.topic);
-    ledger.die_at(2, "after-publish:3");
+    // Not simply a manifest: there are checkpoints without records, and with nothing to be settled the job
+    // would go on until its first flush.
+    ledger.die_at(2, "before-commit:3");
     cluster.broker(alone).kill();
     let start = Start { log: "offline", ..Start::with(2) };
     let down = Instant::now();
