@@ -1,6 +1,7 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
-use super::brokers::{Brokers, Described, Isolation};
+use super::ask::look;
+use super::brokers::{Brokers, Described};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare, id_number, is_replay};
 use super::producers::{Answer, LiveProducer};
 use super::settle::{Ended, Wish, check_permit, settle, settle_published};
@@ -172,7 +173,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
         let range = transaction.partitions.first().ok_or_else(missing)?;
-        let peek = self.brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+        let peek = look(&mut self.brokers, range, range.first)?;
         if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
             return Ok(());
         }

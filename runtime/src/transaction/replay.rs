@@ -13,8 +13,8 @@
 //! and there is a new committable only if the old one was aborted, which is final. A crash before R4
 //! leaves an orphan that the next try aborts; after it, the new committable is open, and committed.
 
-use super::ask::TopicIds;
-use super::brokers::{Brokers, CopyRange, Isolation, Producer};
+use super::ask::{TopicIds, look};
+use super::brokers::{Brokers, CopyRange, Producer};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared};
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
@@ -135,7 +135,7 @@ fn why_missing(
         // Some may be left; copying tells.
         return Ok(None);
     }
-    let peek = brokers.peek(&range.topic, range.partition, range.last, Isolation::Uncommitted)?;
+    let peek = look(brokers, range, range.last)?;
     let is_there = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
     Ok((!is_there).then(|| format!("the record at offset {} is gone; was the topic compacted?", range.last)))
 }

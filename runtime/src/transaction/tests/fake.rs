@@ -24,6 +24,15 @@ pub enum Entry {
 pub struct Partition {
     pub log: Vec<(Producer, Entry)>,
     pub start: usize,
+    /// Its leader is new, and shows nothing from this offset on until this time in milliseconds.
+    pub new_leader: Option<(usize, u64)>,
+}
+
+impl Partition {
+    fn high_watermark(&self, now_ms: u64) -> usize {
+        let shown = self.new_leader.filter(|(_, until_ms)| now_ms < *until_ms);
+        shown.map_or(self.log.len(), |(shown, _)| shown)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +105,13 @@ impl Cluster {
     pub fn expire(&self, id: &str) {
         let mut world = self.0.borrow_mut();
         world.finish(id, false, 1);
+    }
+
+    /// All partitions have a new leader, which shows nothing from this offset on for so long.
+    pub fn change_leaders(&self, shown: usize, seconds: u64) {
+        let mut world = self.0.borrow_mut();
+        let until_ms = world.now_ms + seconds * 1_000;
+        world.partitions.iter_mut().for_each(|partition| partition.new_leader = Some((shown, until_ms)));
     }
 
     /// Forgets a transactional id.
@@ -249,9 +265,10 @@ impl Brokers for Cluster {
     fn peek(&mut self, _topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek> {
         let world = self.0.borrow();
         let (at, of) = (partition as usize, &world.partitions[partition as usize]);
-        let end = if isolation == Isolation::Committed { world.last_stable(at) as usize } else { of.log.len() };
+        let shown = of.high_watermark(world.now_ms);
+        let end = if isolation == Isolation::Committed { shown.min(world.last_stable(at) as usize) } else { shown };
         if (offset as usize) < of.start || offset as usize > of.log.len() {
-            return Ok(Peek { code: 1, batch: None, aborted: vec![] });
+            return Ok(Peek { code: 1, high_watermark: -1, batch: None, aborted: vec![] });
         }
         let found = (offset as usize..end).find(|&at| of.log[at].1 != Entry::Gone);
         let batch = found.map(|at| BatchHeader {
@@ -262,12 +279,13 @@ impl Brokers for Cluster {
             producer_epoch: of.log[at].0.epoch,
         });
         let aborted = if isolation == Isolation::Committed && batch.is_some() { world.aborted(at) } else { vec![] };
-        Ok(Peek { code: 0, batch, aborted })
+        Ok(Peek { code: 0, high_watermark: shown as i64, batch, aborted })
     }
 
     fn find_marker(&mut self, _topic: &str, partition: i32, from: i64, producer_id: i64) -> Result<Marker> {
         let world = self.0.borrow();
-        let mut found = world.partitions[partition as usize].log[from as usize..].iter();
+        let of = &world.partitions[partition as usize];
+        let mut found = of.log[..of.high_watermark(world.now_ms)].iter().skip(from as usize);
         Ok(match found.find(|(by, entry)| by.id == producer_id && *entry != Entry::Gone) {
             Some((by, Entry::Marker(committed))) => Marker::Found { committed: *committed, epoch: by.epoch },
             Some(_) => Marker::Overwritten,

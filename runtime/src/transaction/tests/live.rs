@@ -63,6 +63,17 @@ fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
 }
 
 #[test]
+fn prepare_waits_for_a_new_leader() {
+    let cluster = Cluster::new();
+    let live = cluster.producer("job/lineage/0");
+    live.initialise().unwrap();
+    live.begin().unwrap();
+    live.write(0, 1);
+    cluster.change_leaders(0, 5);
+    prepared(&mut transactions(&cluster), 1, &live).unwrap();
+}
+
+#[test]
 fn the_time_left_counts_from_the_oldest_prepared_transaction() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);

@@ -156,6 +156,44 @@ fn what_the_log_has_not_any_more_is_a_loss_with_its_size_and_nothing_is_written(
 }
 
 #[test]
+fn what_a_new_leader_does_not_show_yet_is_not_lost() {
+    for seconds in [5, 40] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2, 3]);
+        cluster.expire("job/lineage/0");
+        cluster.change_leaders(0, seconds);
+        recover(&cluster, [&old], false).unwrap();
+        assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
+    }
+    // For ever is too long, and no reason to believe that it is lost.
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2, 3]);
+    cluster.expire("job/lineage/0");
+    cluster.change_leaders(1, 600);
+    let error = recover(&cluster, [&old], true).unwrap_err();
+    assert_eq!((error.kind(), cluster.asked("copy")), (ErrorKind::Sink, 0), "{error}");
+    assert!(error.message().contains("shows nothing from offset 1 on"), "{error}");
+}
+
+#[test]
+fn a_fate_waits_for_a_new_leader() {
+    for committed in [true, false] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2]);
+        if committed {
+            recover(&cluster, [&old], false).unwrap();
+        } else {
+            cluster.expire("job/lineage/0");
+        }
+        cluster.forget("job/lineage/0");
+        cluster.change_leaders(0, 5);
+        recover(&cluster, [&old], false).unwrap();
+        assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+        assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
+    }
+}
+
+#[test]
 fn a_hole_in_the_middle_is_found_by_counting() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 3, 5]);

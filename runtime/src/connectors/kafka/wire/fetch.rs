@@ -20,8 +20,13 @@ const OUT_OF_RANGE: i16 = 1;
 
 /// What a log holds from an offset on.
 pub(super) enum Chunk {
-    /// Batches, the first of which covers the offset or comes next; none at the log's end.
-    Batches(Vec<Batch>),
+    /// Batches, the first of which covers the offset or comes next.
+    Batches {
+        batches: Vec<Batch>,
+        /// Behind the last record that is shown at all. Without batches: the log ends at the offset only if
+        /// this is behind it; else its leader may be too new to show more.
+        high_watermark: i64,
+    },
     /// The log does not have that offset (any more).
     OutOfRange,
 }
@@ -59,7 +64,8 @@ impl Network {
                 let message = "the log is damaged, or in a format before Kafka 0.11";
                 Trouble::Final(Error::new(ErrorKind::Sink, message))
             })?;
-            Ok(Chunk::Batches(batches.into_iter().filter(|batch| batch.header.last >= offset).collect()))
+            let batches = batches.into_iter().filter(|batch| batch.header.last >= offset).collect();
+            Ok(Chunk::Batches { batches, high_watermark: found.high_watermark })
         })
         .await
     }
@@ -94,7 +100,7 @@ impl Network {
         let mut at = from;
         loop {
             let batches = match self.chunk(topic, partition, at, deadline).await? {
-                Chunk::Batches(batches) => batches,
+                Chunk::Batches { batches, .. } => batches,
                 // Exactly the log's end is in range.
                 Chunk::OutOfRange => return Ok(Marker::Unreadable(format!("offset {at} is out of range"))),
             };

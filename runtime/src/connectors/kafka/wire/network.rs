@@ -269,6 +269,7 @@ impl Network {
             let aborted = found.aborted_transactions.unwrap_or_default();
             Ok(Peek {
                 code: found.error_code,
+                high_watermark: found.high_watermark,
                 batch: headers.into_iter().find(|header| header.last >= offset),
                 aborted: aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset)).collect(),
             })

@@ -119,11 +119,11 @@ struct Copier<'a> {
 impl Copier<'_> {
     async fn run(mut self) -> Result<Copied> {
         let &CopyRange { topic, partition, first, last, from, .. } = self.range;
-        let (mut at, mut damaged) = (first, None);
+        let (mut at, mut damaged, mut shown) = (first, None, Instant::now());
         'log: while at <= last {
             let deadline = Instant::now() + self.within;
-            let batches = match self.network.chunk(topic, partition, at, deadline).await? {
-                Chunk::Batches(batches) => batches,
+            let (batches, high_watermark) = match self.network.chunk(topic, partition, at, deadline).await? {
+                Chunk::Batches { batches, high_watermark } => (batches, high_watermark),
                 Chunk::OutOfRange => {
                     let start = self.network.log_start(topic, partition, deadline).await?;
                     if start <= at {
@@ -136,6 +136,17 @@ impl Copier<'_> {
                     continue;
                 }
             };
+            if batches.is_empty() && at >= high_watermark {
+                // A new leader, which does not show all that it has before its followers have fetched.
+                if shown.elapsed() >= self.within {
+                    let message =
+                        format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
+                    return Err(Error::new(ErrorKind::Sink, message));
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            shown = Instant::now();
             if batches.is_empty() {
                 self.leave_out(|| format!("the log ends at offset {at} now"));
                 break;
