@@ -89,19 +89,26 @@ impl TopicIds {
 /// # Errors
 /// The brokers did not answer in time, or the leader could not tell for long.
 pub(super) fn look(brokers: &mut impl Brokers, range: &PartitionRange, offset: i64) -> Result<Peek> {
-    let deadline = brokers.now() + SHOWN_WITHIN;
+    let started = brokers.now();
+    let mut tell_at = started + TELL_AFTER;
     loop {
         let peek = brokers.peek(&range.topic, range.partition, offset, Isolation::Uncommitted)?;
         if !peek.is_too_early(offset) {
             return Ok(peek);
         }
-        if brokers.now() >= deadline {
+        let now = brokers.now();
+        if now >= started + SHOWN_WITHIN {
             let (topic, partition, shown) = (&range.topic, range.partition, peek.high_watermark);
             let message = format!(
                 "the leader of {topic}/{partition} shows nothing from offset {shown} on, and {offset} was written: are \
                  its followers up?"
             );
             return Err(Error::new(ErrorKind::Sink, message));
+        }
+        if now >= tell_at {
+            let (topic, partition) = (&range.topic, range.partition);
+            tracing::info!(target: "staunch::kafka", topic, partition, offset, "waiting for a new leader to show its records");
+            tell_at = now + TELL_AFTER;
         }
         brokers.pause(PAUSE);
     }

@@ -121,6 +121,8 @@ pub struct Described {
     pub start_ms: i64,
     /// After how many milliseconds the broker aborts it.
     pub timeout_ms: i32,
+    /// The partitions that its open transaction has been given: topic and number.
+    pub partitions: Vec<(String, i32)>,
 }
 
 /// What a broker says at one offset of a log.

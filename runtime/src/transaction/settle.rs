@@ -1,9 +1,10 @@
 //! Makes sure that what a manifest lists is committed, whoever prepared it.
 
-use super::ask::ask;
+use super::ask::{TopicIds, ask};
 use super::brokers::{Brokers, Isolation};
-use super::committable::{KafkaCommittable, Prepared, is_replay};
+use super::committable::{KafkaCommittable, Prepared};
 use super::fate::Fate;
+use super::ids::{Ids, is_replay};
 use super::replay;
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
@@ -71,11 +72,25 @@ fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<()> 
     Ok(())
 }
 
+/// The same for a transaction of which no more is known than its id: the coordinator tells where it is. Nobody
+/// waits for what was written to a topic that is gone.
+pub(super) fn reach_open(brokers: &mut impl Brokers, id: &str) -> Result<()> {
+    let Some(described) = brokers.describe(id)? else { return Ok(()) };
+    let mut topics = TopicIds::default();
+    for (topic, partition) in described.partitions {
+        if topics.get(brokers, &topic)?.is_some() {
+            brokers.log_start(&topic, partition)?;
+        }
+    }
+    Ok(())
+}
+
 /// Settles one committable of the restored manifest. What was aborted is written again from the
 /// broker's log and published in its place first. Returns the committable in its last form, `None` if
 /// nothing is left of it, and whether something of it was written again, now or by an earlier recovery.
 pub(super) fn settle_published(
     brokers: &mut impl Brokers,
+    ids: &Ids,
     mut published: Published,
     recovery: &mut Recovery<'_>,
     mut wish: Wish,
@@ -111,7 +126,7 @@ pub(super) fn settle_published(
         replays += 1;
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;
-        match replay::replay(brokers, published, prepared.transactions(), &aborted, recovery)? {
+        match replay::replay(brokers, ids, published, prepared.transactions(), &aborted, recovery)? {
             Some(replaced) => published = replaced,
             None => return Ok((None, true)),
         }

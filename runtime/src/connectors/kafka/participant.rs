@@ -18,9 +18,9 @@ use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
-use crate::transaction::{Transactions, WriterShare, Written, margin};
+use crate::transaction::{Ids, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ const FLUSH_STEP: Duration = Duration::from_millis(100);
 /// 100 ms, so that a slow commit can still be told from a repeated one.
 const RETRY_BACKOFF_MS: u64 = 400;
 const RETRY_BACKOFF: &str = "retry.backoff.ms";
+const RETRY_BACKOFF_MAX: &str = "retry.backoff.max.ms";
 
 /// What a sink was told. Sinks that share a participant need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,11 +87,13 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+    fn plan(&self, ids: Option<Ids>) -> Result<Plan> {
         let config = self.producer()?;
-        let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
+        // Where the longest pause is shorter than the first, it is that of all.
+        let set = |key| config.get(key).and_then(|text| text.parse::<u64>().ok());
+        let backoff_ms = set(RETRY_BACKOFF).unwrap_or(RETRY_BACKOFF_MS).min(set(RETRY_BACKOFF_MAX).unwrap_or(u64::MAX));
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, prefix, shards: self.shards, clean_within })
+        Ok(Plan { config, ids, shards: self.shards, clean_within })
     }
 }
 
@@ -119,10 +122,10 @@ impl KafkaParticipant {
             let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
-            let prefix = format!("{}/{}/", context.job, context.lineage);
-            checks::cluster(&mut cluster, &options, context, &format!("{prefix}0"))?;
+            let ids = Ids::new(context.job, context.lineage, context.attempt);
+            checks::cluster(&mut cluster, &options, context, &ids.producer(0))?;
             let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
-            transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
+            transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
         Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
@@ -263,11 +266,11 @@ fn in_time(deadline: Instant) -> Result<()> {
 
 impl TwoPhaseCommit for KafkaParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
-        let (mut prefix, mut listed) = (None, BTreeSet::new());
+        let mut ids = None;
         match (&mut self.transactions, published.first()) {
             (Some(transactions), _) => {
-                listed = transactions.recover(published, recovery)?;
-                prefix = Some(transactions.prefix().to_owned());
+                transactions.recover(published, recovery)?;
+                ids = Some(transactions.ids().clone());
             }
             (None, None) => {}
             (None, Some(one)) => {
@@ -279,7 +282,7 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
+        self.pool = Some(Pool::start(self.options.plan(ids)?, self.waiters.clone())?);
         Ok(())
     }
 
@@ -340,3 +343,6 @@ impl Drop for KafkaParticipant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

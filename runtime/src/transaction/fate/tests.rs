@@ -22,7 +22,13 @@ fn ours() -> KafkaCommittable {
 }
 
 fn described(state: &str, id: i64, epoch: i16, start_ms: i64) -> Fate {
-    let described = Described { state: state.into(), producer: Producer { id, epoch }, start_ms, timeout_ms: 60_000 };
+    let described = Described {
+        state: state.into(),
+        producer: Producer { id, epoch },
+        start_ms,
+        timeout_ms: 60_000,
+        partitions: vec![],
+    };
     of_described(&ours(), Some(&described))
 }
 

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const LINEAGE: &str = "job/lineage/";
 /// INVALID_TXN_STATE, INVALID_PRODUCER_EPOCH.
 const INVALID_STATE: i16 = 48;
 const FENCED: i16 = 90;
@@ -56,6 +55,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Takes the replay's id over after so many more copied partitions.
     pub rob_after_copies: Option<usize>,
+    /// What happens after ids were listed, before the answer comes.
+    pub after_list: Option<fn(&Cluster)>,
 }
 
 /// A handle; all share one world.
@@ -84,6 +85,7 @@ impl Cluster {
             next_producer: 1,
             asked: Vec::new(),
             rob_after_copies: None,
+            after_list: None,
         })))
     }
 
@@ -229,6 +231,7 @@ impl Brokers for Cluster {
             producer: it.producer,
             start_ms: it.start_ms,
             timeout_ms: 60_000,
+            partitions: it.open.keys().map(|partition| ("t".to_owned(), *partition)).collect(),
         }))
     }
 
@@ -245,9 +248,13 @@ impl Brokers for Cluster {
     }
 
     fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
-        let world = self.0.borrow();
+        let mut world = self.0.borrow_mut();
         let ids = world.ids.iter().filter(|(id, _)| id.starts_with(prefix));
-        Ok(ids.map(|(id, it)| (id.clone(), it.state.to_owned())).collect())
+        let listed = ids.map(|(id, it)| (id.clone(), it.state.to_owned())).collect();
+        let after = world.after_list.take();
+        drop(world);
+        after.into_iter().for_each(|after| after(self));
+        Ok(listed)
     }
 
     fn topic_id(&mut self, _topic: &str) -> Result<Option<String>> {
@@ -255,6 +262,7 @@ impl Brokers for Cluster {
     }
 
     fn log_start(&mut self, _topic: &str, partition: i32) -> Result<i64> {
+        self.0.borrow_mut().asked.push(format!("log start {partition}"));
         Ok(self.0.borrow().partitions[partition as usize].start as i64)
     }
 

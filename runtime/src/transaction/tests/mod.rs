@@ -8,7 +8,7 @@ use super::*;
 use crate::api::sink::Committable;
 use crate::error::{ErrorKind, Result};
 use crate::id::Epoch;
-use fake::{Cluster, LINEAGE, Live};
+use fake::{Cluster, Live};
 
 /// Some transaction.
 pub(super) fn transaction(id: &str) -> KafkaCommittable {
@@ -27,9 +27,15 @@ pub(super) fn transaction(id: &str) -> KafkaCommittable {
     }
 }
 
-/// An attempt that has recovered from nothing.
+/// The first attempt, with nothing to recover from.
 fn transactions(cluster: &Cluster) -> Transactions<Cluster, Live> {
-    Transactions::new(cluster.clone(), "c".into(), LINEAGE.into(), std::time::Duration::from_secs(60))
+    attempt(cluster, 1)
+}
+
+/// That of a slot.
+fn attempt(cluster: &Cluster, slot: u64) -> Transactions<Cluster, Live> {
+    let ids = Ids::new("job", "lineage", slot);
+    Transactions::new(cluster.clone(), "c".into(), ids, std::time::Duration::from_secs(60))
 }
 
 /// Writes and prepares an epoch as a live process does; values over two partitions.
@@ -40,7 +46,7 @@ fn prepare(
     epoch: u64,
     values: &[u64],
 ) -> (Committable, Live) {
-    let live = cluster.producer(&format!("{LINEAGE}{number}"));
+    let live = cluster.producer(&attempt.ids().producer(number));
     live.initialise().unwrap();
     live.begin().unwrap();
     values.iter().for_each(|value| live.write((*value % 2) as i32, *value));

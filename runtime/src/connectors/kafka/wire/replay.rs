@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::fetch::Chunk;
 use super::network::{Network, Trouble, is_passing, text, trouble};
 use super::records::{Batch, next_sequence};
+use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::{Copied, CopyRange, Producer};
 use bytes::Bytes;
@@ -291,6 +292,7 @@ impl Copier<'_> {
         self.copied.last = offset + i64::from(sent.records) - 1;
         self.is_known = true;
         self.moved = Instant::now();
+        crash_point("kafka-replay-copying");
         if self.moved >= self.tell_at {
             self.tell_at = self.moved + TELL_EVERY;
             let &CopyRange { topic, partition, id, .. } = self.range;
