@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Undisturbed runs, to see that they agree: each with another interleaving and numbers of workers.
 const UNDISTURBED: u64 = 4;
 
-/// A kill at one of these leaves something behind that a recovery has to settle, on a way that an undisturbed
-/// run does not take.
-const REVEALING: [&str; 2] = ["after-publish", "before-commit"];
+/// What leaves something behind that a recovery has to settle, on a way that an undisturbed run does not take.
+const REVEALING: &[(&str, Fault)] = &[("after-publish", Fault::Kill), ("before-commit", Fault::Kill)];
 
 /// What is counted over all schedules.
 #[derive(Default)]
@@ -110,8 +109,8 @@ impl<P: Pipeline> Setup<P> {
     pub(super) fn places(&self, reference: &Ran) -> Places {
         let point = |after: &Plan, &(name, times): &(&'static str, u64)| Point { name, times, after: after.clone() };
         let mut points: Vec<Point> = reference.points.iter().map(|passed| point(&Vec::new(), passed)).collect();
-        for at in REVEALING {
-            let after = vec![(Planned::At(at, 1), Fault::Kill)];
+        for (at, fault) in REVEALING {
+            let after = vec![(Planned::At(at, 1), fault.clone())];
             let ran = run(self, &Schedule::disturbed(after.clone()), false);
             let new = |(name, _): &&(&str, u64)| points.iter().all(|known| known.name != *name);
             let new: Vec<Point> = ran.points.iter().filter(new).map(|passed| point(&after, passed)).collect();
