@@ -134,7 +134,8 @@ impl Coordinator {
                 if let Phase::Collecting(flight, collecting) = &mut self.phase {
                     unlisted.extend(collecting.take_prepared(flight.epoch));
                 }
-                if let (true, Phase::Publishing(_, pending)) = (planted(Bug::LostAnswerIsFailure), &mut self.phase) {
+                let given_up = planted(Bug::LostAnswerIsFailure) || planted(Bug::NothingAbandoned);
+                if let (true, Phase::Publishing(_, pending)) = (given_up, &mut self.phase) {
                     unlisted.append(pending);
                 }
                 effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));

@@ -244,6 +244,9 @@ impl ClaimedLog {
             reason: error.to_string(),
         });
         self.ended = true;
+        if planted(Bug::NothingAbandoned) && !self.landed(slot, bytes) {
+            return Err(error);
+        }
         match place(&*self.store, slot, &abandoned.encode()?) {
             Ok(Placed::Ours) => {
                 let message = format!(
