@@ -155,6 +155,17 @@ impl Runner {
         Ok((store, Start { topology, claimed, plan, finished }))
     }
 
+    /// Why the last attempt failed: of a copy that has taken the job over it may only see what came of it.
+    pub(super) fn why_failed(&self, error: Error) -> Error {
+        let Some(own) = &self.own else { return error };
+        let store = self.environment.reopen_store(&self.dir).ok();
+        let store = store.filter(|store| store.identity().lineage == own.lineage);
+        match store.and_then(|store| CheckpointLog::open(store, &self.name).ok()) {
+            Some(log) => log.why_failed(error, (own.slot, own.attempt)),
+            None => error,
+        }
+    }
+
     /// Opens the store; the first attempt makes it if there is none.
     fn open_store(&self) -> Result<Arc<dyn CheckpointStore>> {
         let Some(own) = &self.own else { return self.environment.open_store(&self.dir, &self.name) };

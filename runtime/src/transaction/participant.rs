@@ -1,6 +1,6 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
-use super::ask::look;
+use super::ask::{TopicIds, look};
 use super::brokers::{Brokers, Described};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
 use super::ids::{Ids, is_replay, slot_of};
@@ -227,7 +227,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     }
 
     fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
-        match settle(&mut self.brokers, transaction, Wish::Commit)? {
+        match settle(&mut self.brokers, transaction, Wish::Commit, &mut TopicIds::default())? {
             Ended::Committed => Ok(()),
             Ended::Aborted => {
                 let message = format!(

@@ -29,6 +29,7 @@ pub(super) fn replay(
     published: Published,
     transactions: &[KafkaCommittable],
     aborted: &[usize],
+    topics: &mut TopicIds,
     recovery: &mut Recovery<'_>,
 ) -> Result<Option<Published>> {
     let mut new = transactions.to_vec();
@@ -36,7 +37,7 @@ pub(super) fn replay(
     let mut losses = Losses::default();
     let mut missing = Vec::new();
     for &at in aborted {
-        missing.push(find_missing(brokers, &transactions[at], &mut losses)?);
+        missing.push(find_missing(brokers, &transactions[at], topics, &mut losses)?);
     }
     if let Some(loss) = losses.of(transactions, aborted) {
         recovery.may_lose(loss)?;
@@ -120,10 +121,15 @@ impl Losses {
 
 /// Which ranges cannot be read any more, by partition; changes nothing. What is left of one whose beginning
 /// is gone, or that has holes, only copying can count.
-fn find_missing(brokers: &mut impl Brokers, old: &KafkaCommittable, losses: &mut Losses) -> Result<Vec<bool>> {
-    let (mut topics, mut missing) = (TopicIds::default(), Vec::new());
+fn find_missing(
+    brokers: &mut impl Brokers,
+    old: &KafkaCommittable,
+    topics: &mut TopicIds,
+    losses: &mut Losses,
+) -> Result<Vec<bool>> {
+    let mut missing = Vec::new();
     for range in &old.partitions {
-        let why = why_missing(brokers, old, range, &mut topics)?;
+        let why = why_missing(brokers, old, range, topics)?;
         missing.push(why.is_some());
         if let Some(why) = why {
             losses.add(range, range.records, &why);
