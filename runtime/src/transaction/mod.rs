@@ -9,6 +9,7 @@
 //! rotation      when one may be used again
 //! fate  ask     whether a transaction was committed: the rules, and whom to ask in which order
 //! settle        commits what a manifest lists, whoever prepared it
+//! foresee       what recovery would do, for people
 //! replay        writes an aborted transaction's records again, from the broker's log
 //! participant   prepare, commit, abort, recover: all of it together
 //! ```
@@ -36,6 +37,7 @@ mod ask;
 mod brokers;
 mod committable;
 mod fate;
+mod foresee;
 mod ids;
 mod participant;
 mod producers;
@@ -49,6 +51,7 @@ pub use ask::ask;
 pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
+pub use foresee::foresee;
 pub use ids::Ids;
 pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};

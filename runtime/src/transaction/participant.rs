@@ -257,7 +257,7 @@ pub fn margin(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(30))
 }
 
-fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()> {
+pub(super) fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()> {
     if committable.cluster_id == cluster_id {
         return Ok(());
     }

@@ -119,6 +119,13 @@ impl Losses {
     }
 }
 
+/// How many of a transaction's records cannot be written again, and why; `None` if none is known to be gone.
+pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<(u64, String)>> {
+    let mut losses = Losses::default();
+    find_missing(brokers, old, &mut TopicIds::default(), &mut losses)?;
+    Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
+}
+
 /// Which ranges cannot be read any more, by partition; changes nothing. What is left of one whose beginning
 /// is gone, or that has holes, only copying can count.
 fn find_missing(

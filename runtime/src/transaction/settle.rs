@@ -54,7 +54,8 @@ pub(super) fn settle(
             Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
         }
-        let commit = reach_all(brokers, ours, topics)? && wish == Wish::Commit;
+        reach_all(brokers, ours, topics)?;
+        let commit = wish == Wish::Commit && all_there(brokers, ours, topics)?;
         // The answer is the same for "committed before" and "lost": only the fate decides.
         crash_point("kafka-before-end");
         let code = brokers.end(&ours.transactional_id, ours.producer(), commit)?;
@@ -71,17 +72,24 @@ pub(super) fn settle(
 
 /// Kafka 4 forgets the markers of partitions without a leader when a transaction ends: it counts as
 /// complete, and their readers wait for ever (KAFKA-20734). So all have to answer first; the error names
-/// the one that does not. Those of a topic that is gone never will, and have no readers: false if there is one.
-fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<bool> {
-    let mut all_there = true;
+/// the one that does not. Those of a topic that is gone never will, and have no readers.
+fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<()> {
     for range in &ours.partitions {
         if topics.has(brokers, range)? {
             brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
-        } else {
-            all_there = false;
         }
     }
-    Ok(all_there)
+    Ok(())
+}
+
+/// Whether there still is each topic that the transaction has records in.
+pub(super) fn all_there(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<bool> {
+    for range in &ours.partitions {
+        if !topics.has(brokers, range)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The same for a transaction of which no more is known than its id: the coordinator tells where it is. Nobody

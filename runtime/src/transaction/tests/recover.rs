@@ -402,6 +402,42 @@ fn the_next_transaction_of_the_same_session_is_left_alone() {
 }
 
 #[test]
+fn what_recovery_would_do_is_told_and_nothing_done() {
+    use crate::api::transactions::Outlook::*;
+    let outlooks = |cluster: &Cluster, listed: &[&Committable], cluster_id: &str| {
+        let read = |committable: &&Committable| KafkaCommittable::all_from_bytes(&committable.bytes).unwrap();
+        let committables: Vec<_> = listed.iter().map(read).collect();
+        let foreseen = foresee(&mut cluster.clone(), cluster_id, &committables).unwrap();
+        foreseen.into_iter().map(|it| it.outlook).collect::<Vec<_>>()
+    };
+    let cluster = Cluster::new();
+    let (first, second) = (written(&cluster, 0, 1, &[1, 3]), written(&cluster, 1, 2, &[5, 7]));
+    let both = [&first, &second];
+    assert_eq!(outlooks(&cluster, &both, "c"), [Commit, Commit]);
+    assert!(matches!(&outlooks(&cluster, &both, "other")[..], [Stop(_), Stop(_)]));
+    cluster.expire("job/lineage/1-0");
+    let told = outlooks(&cluster, &both, "c");
+    assert!(
+        matches!(&told[..], [Replay(why), Replay(younger)] if why.contains("aborted") && younger.contains("open")),
+        "{told:?}"
+    );
+    assert!(cluster.asked("end") + cluster.asked("take over") + cluster.asked("copy") == 0);
+    // As recovery does it.
+    let listed = recover(&cluster, both, false).unwrap();
+    assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
+    assert_eq!(outlooks(&cluster, &listed.iter().collect::<Vec<_>>(), "c"), [Committed, Committed]);
+    // The topic of an open one is gone.
+    let third = written(&cluster, 2, 3, &[9]);
+    cluster.0.borrow_mut().topic_id = None;
+    assert!(matches!(&outlooks(&cluster, &[&third], "c")[..], [Loss(_)]));
+    cluster.0.borrow_mut().topic_id = Some("id-1".into());
+    // The log has lost it.
+    cluster.0.borrow_mut().partitions[1].start = 2;
+    let told = outlooks(&cluster, &[&first], "c");
+    assert!(matches!(&told[..], [Loss(why)] if why.contains("2 of them are gone (t/1: the log begins")), "{told:?}");
+}
+
+#[test]
 fn another_cluster_is_refused() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1]);
