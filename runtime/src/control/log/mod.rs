@@ -356,7 +356,8 @@ fn superseded(by: &str) -> Error {
 /// transactions, and files of its state are deleted. What the program is, and its bugs, are no other's doing.
 fn may_come_of_a_takeover(kind: ErrorKind) -> bool {
     match kind {
-        ErrorKind::Config | ErrorKind::Graph | ErrorKind::State | ErrorKind::Internal | ErrorKind::Superseded => false,
+        ErrorKind::Config | ErrorKind::Graph | ErrorKind::State | ErrorKind::Superseded => false,
+        ErrorKind::Stuck | ErrorKind::Internal => false,
         ErrorKind::Store | ErrorKind::Checkpoint | ErrorKind::Source | ErrorKind::Sink | ErrorKind::Operator => true,
         ErrorKind::DataLoss | ErrorKind::FateUnknown | ErrorKind::Timeout => true,
     }
