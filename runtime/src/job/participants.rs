@@ -17,7 +17,7 @@ use crate::threads::{Actor, Running, Turn};
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 /// What is the same for all participants of an attempt.
@@ -133,24 +133,31 @@ pub(super) struct Participants {
 }
 
 impl Participants {
-    fn give(&self, participant: &str, task: Task) {
+    fn give(&self, participant: &str, task: Task) -> Result<()> {
         let tasks = self.threads.get(participant).and_then(|handle| handle.tasks.as_ref());
-        // A thread that has ended has told why.
-        let _ = tasks.map(|tasks| tasks.try_send(task));
+        match tasks.map(|tasks| tasks.try_send(task)) {
+            // A task that went missing would show as a checkpoint that is late, and of somebody else.
+            Some(Err(TrySendError::Full(_))) => {
+                let message = format!("`{participant}` hangs: it has finished none of the last {TASKS_MAX} things asked of it");
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+            // A thread that has ended has told why.
+            _ => Ok(()),
+        }
     }
 
-    pub fn prepare(&self, participant: &str, epoch: Epoch, shares: Vec<Share>) {
-        self.give(participant, Task::Prepare(epoch, shares));
+    pub fn prepare(&self, participant: &str, epoch: Epoch, shares: Vec<Share>) -> Result<()> {
+        self.give(participant, Task::Prepare(epoch, shares))
     }
 
-    pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) {
+    pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) -> Result<()> {
         let name = committable.participant.clone();
-        self.give(&name, Task::Commit(committable, permit));
+        self.give(&name, Task::Commit(committable, permit))
     }
 
-    pub fn abort(&self, committable: Committable) {
+    pub fn abort(&self, committable: Committable) -> Result<()> {
         let name = committable.participant.clone();
-        self.give(&name, Task::Abort(committable));
+        self.give(&name, Task::Abort(committable))
     }
 
     /// Lets the threads end after what they are doing.
