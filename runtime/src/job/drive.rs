@@ -236,7 +236,9 @@ impl Runner {
     fn carry_out(&mut self, effect: Effect, threads: &Threads) -> Result<Option<Outcome>> {
         match effect {
             Effect::Barrier { epoch, kind } => threads.workers.inject(Barrier { epoch, kind }),
-            Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares)?,
+            Effect::Prepare { participant, epoch, shares } => {
+                threads.participants.prepare(&participant, epoch, shares)?
+            }
             Effect::Publish(cut) => threads.storage.publish(cut)?,
             Effect::Commit { committable, permit } => threads.participants.commit(committable, permit)?,
             Effect::Abandoned { epoch, late } => {

@@ -18,6 +18,7 @@ use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::transaction::{Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,11 +87,11 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+    fn plan(&self, prefix: Option<String>, cancellation: Cancellation) -> Result<Plan> {
         let config = self.producer()?;
         let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, prefix, shards: self.shards, clean_within })
+        Ok(Plan { config, prefix, shards: self.shards, clean_within, cancellation })
     }
 }
 
@@ -104,6 +105,7 @@ pub struct KafkaParticipant {
     /// How many there are.
     writers: usize,
     routes: Arc<Routes>,
+    cancellation: Cancellation,
     /// Without transactions: records that were sent for the writers since the start, by route.
     sent_for: BTreeMap<usize, u64>,
 }
@@ -117,6 +119,7 @@ impl KafkaParticipant {
         let mut transactions = None;
         if options.exactly_once {
             let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
             let prefix = format!("{}/{}/", context.job, context.lineage);
@@ -125,7 +128,8 @@ impl KafkaParticipant {
             transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
+        let cancellation = context.cancellation.clone();
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, cancellation, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
@@ -176,8 +180,9 @@ impl KafkaParticipant {
             lanes.open(outlet.clone());
             while !lanes.give_all(&mut kept)? {
                 outlet.check()?;
+                self.cancellation.check()?;
                 in_time(deadline)?;
-                outlet.flush(FLUSH_STEP);
+                outlet.flush_or_pause(FLUSH_STEP);
             }
             for Sealed { route, records } in lanes.seal(true) {
                 *self.sent_for.entry(route).or_default() += records;
@@ -205,11 +210,12 @@ impl KafkaParticipant {
 }
 
 /// Waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration) -> Result<()> {
+fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration, cancellation: &Cancellation) -> Result<()> {
     let deadline = Instant::now() + within;
     let tally = outlet.tally();
     while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.route) < sealed.records) {
         outlet.check()?;
+        cancellation.check()?;
         in_time(deadline)?;
         outlet.flush(FLUSH_STEP);
     }
@@ -279,7 +285,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
+        self.pool =
+            Some(Pool::start(self.options.plan(prefix, self.cancellation.clone())?, self.waiters.clone(), listed)?);
         Ok(())
     }
 
@@ -292,6 +299,7 @@ impl TwoPhaseCommit for KafkaParticipant {
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
         let (timeout, routes) = (self.options.transaction_timeout, self.routes.clone());
+        let cancellation = self.cancellation.clone();
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
@@ -301,7 +309,7 @@ impl TwoPhaseCommit for KafkaParticipant {
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
-            drain(outlet, &sealed, timeout)?;
+            drain(outlet, &sealed, timeout, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
         let Some(transactions) = &mut self.transactions else {
