@@ -90,9 +90,12 @@ impl Runner {
         let event = underway.next_event()?;
         match &mut underway.stage {
             Stage::Building { built, early, topology, epoch, tell_at } => {
-                // Nothing was read yet, so there is nothing to take a last checkpoint of.
+                // Some workers may have read already, so there will be a last checkpoint, if the others come that far.
                 if self.stop.load(Ordering::Relaxed) {
-                    return Ok(Driven::Over(Outcome::Suspended));
+                    let now = self.told.clock.now();
+                    if now > *underway.leave_by.get_or_insert(now + self.settings.shutdown_timeout) {
+                        return Err(self.too_slow_to_leave());
+                    }
                 }
                 match event {
                     Some(Event::Worker(_, Report::Built)) => *built += 1,
@@ -107,6 +110,8 @@ impl Runner {
                     let now_ms = self.told.clock.now_ms();
                     let coordinator = Coordinator::new(topology, self.coordinator_settings(), *epoch, now_ms);
                     underway.stage = Stage::Driving(Box::new(coordinator));
+                    // The last checkpoint has a time of its own.
+                    underway.leave_by = None;
                 }
                 Ok(Driven::On(Turn::Worked))
             }
@@ -255,8 +260,13 @@ impl Runner {
                 threads.storage.retain()?;
                 self.settled(settled.epoch, settled.duration_ms, settled.state_bytes);
             }
-            Effect::Finish(Finish::Ended) => return Ok(Some(Outcome::Ended)),
-            Effect::Finish(Finish::Suspended) => return Ok(Some(Outcome::Suspended)),
+            Effect::Finish(finish) => {
+                threads.storage.close()?;
+                return Ok(Some(match finish {
+                    Finish::Ended => Outcome::Ended,
+                    Finish::Suspended => Outcome::Suspended,
+                }));
+            }
             Effect::Fail(error) => return Err(error),
         }
         Ok(None)

@@ -11,6 +11,17 @@ use std::time::{Duration, Instant};
 /// once per checkpoint.
 const PLACES: &[&str] =
     &["before-prepare", "after-prepare", "before-publish", "after-publish", "before-commit", "after-commit"];
+/// While it starts: the claim is made, and what the one before left is settled or its ids are taken over.
+const STARTING: &[&str] = &[
+    "claimed",
+    "before-recover",
+    "kafka-before-fate",
+    "kafka-before-end",
+    "kafka-settled",
+    "recovered",
+    "kafka-before-init",
+    "kafka-before-begin",
+];
 /// What has to be seen within this time, or something hangs.
 const SOON: Duration = Duration::from_secs(60);
 /// How many slots a successor makes at least before it is stopped itself.
@@ -42,6 +53,25 @@ impl Takeovers<'_> {
         let place = PLACES[usize::try_from(self.random.below(PLACES.len() as u64)).unwrap()];
         // Not before it has published what makes it a successor.
         (self.random.below(3) > 0).then(|| format!("{place}:{}", OWN_SLOTS + self.random.below(4)))
+    }
+
+    /// Starts a copy that is stopped before it has made its first checkpoint, and what it is told to stop at.
+    #[track_caller]
+    fn start_and_stop(&mut self) -> (Copy, &'static str) {
+        let place = STARTING[usize::try_from(self.random.below(STARTING.len() as u64)).unwrap()];
+        let before = self.ledger.job.newest_slot();
+        let mut copy = self.start(Some(place));
+        // There may be nothing to settle, so that it never comes there.
+        let far = |copy: &Running| copy.is_paused() || self.ledger.job.newest_slot() > before + 1;
+        if let Some(end) = copy.running.wait_for(SOON, far) {
+            self.fail(&copy, &format!("told to stop at {place} it comes to {end:?}"));
+        }
+        copy.running.pause();
+        let end = copy.running.wait_for(SOON, Running::is_paused);
+        if end.is_some() || !copy.running.is_paused() {
+            self.fail(&copy, &format!("it does not stop, but comes to {end:?}"));
+        }
+        (copy, place)
     }
 
     /// Waits until a copy has made slots up to this one.
@@ -112,14 +142,20 @@ fn a_copy_that_wakes_beside_its_successor_leaves() {
     takeovers.await_slot(&mut first, OWN_SLOTS - 1);
     for round in 0..rounds {
         takeovers.stop(&mut first, place.as_deref());
+        // Every other time a third one sleeps, which has not come far.
+        let mut third = (takeovers.random.below(2) == 0).then(|| takeovers.start_and_stop());
         let before = ledger.job.newest_slot();
         let next_place = takeovers.place();
         let mut second = takeovers.start(next_place.as_deref());
         // From the claim alone to a few checkpoints.
         let progress = 1 + takeovers.random.below(OWN_SLOTS - 1);
         takeovers.await_slot(&mut second, before + progress);
-        println!("round {round}: stopped at {place:?}, woken {progress} slots later");
+        let beside = third.as_ref().map(|(_, place)| *place);
+        println!("round {round}: stopped at {place:?}, and {beside:?}, woken {progress} slots later");
         takeovers.wake(&mut first);
+        if let Some((third, _)) = &mut third {
+            takeovers.wake(third);
+        }
         takeovers.await_slot(&mut second, before + OWN_SLOTS - 1);
         (first, place) = (second, next_place);
     }
