@@ -1,6 +1,8 @@
 //! The crash test finds nothing in sound pipelines, and what is wrong in others.
 
+mod named;
 mod pipelines;
+mod schedules;
 
 use super::run::run;
 use super::schedule::Schedule;
@@ -63,7 +65,7 @@ fn every_planted_bug_is_found() {
 #[test]
 fn the_same_number_is_the_same_run_byte_for_byte() {
     let test = word_count_test();
-    let places = test.setup.caught(&Schedule { seed: 0, plan: Vec::new(), in_turn: false }, false).places;
+    let places = test.setup.places(&run(&test.setup, &Schedule::undisturbed(0), false));
     for number in 0..150 {
         let schedule = places.schedule(number * 7, 3);
         let (first, second) = (run(&test.setup, &schedule, true), run(&test.setup, &schedule, true));
@@ -75,7 +77,7 @@ fn the_same_number_is_the_same_run_byte_for_byte() {
 #[test]
 fn what_goes_wrong_is_told_and_survived() {
     let test = word_count_test();
-    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    let undisturbed = run(&test.setup, &Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
     for (at, fault, told) in [
         ("before-commit", Fault::Sink { failure: Failure::Before, calls: 1 }, "calls of a sink fail without effect"),
         ("before-commit", Fault::Sink { failure: Failure::After, calls: 1 }, "calls of a sink fail but were done"),
@@ -85,7 +87,7 @@ fn what_goes_wrong_is_told_and_survived() {
         ("before-publish", Fault::Zombie { turns: 200, workers: 1 }, "stands still, and another starts"),
     ] {
         let plan = vec![(Planned::At(at, 1), fault.clone())];
-        let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+        let ran = run(&test.setup, &Schedule { seed: 1, plan, in_turn: true }, true);
         assert!(ran.story.contains(told), "{fault:?}: {}", ran.story);
         assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{fault:?}: {}", ran.story);
     }
@@ -94,10 +96,10 @@ fn what_goes_wrong_is_told_and_survived() {
 #[test]
 fn a_commit_that_failed_and_is_forgotten_is_missed() {
     let test = word_count_test();
-    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    let undisturbed = run(&test.setup, &Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
     let plan = vec![(Planned::At("before-commit", 1), Fault::Sink { failure: Failure::Before, calls: 1 })];
     plant(Some(Bug::CommitFailureIgnored));
-    let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+    let ran = run(&test.setup, &Schedule { seed: 1, plan, in_turn: true }, true);
     plant(None);
     let difference = test.setup.difference(&undisturbed, &ran).unwrap_or_else(|| panic!("{}", ran.story));
     assert!(difference.contains("missing"), "{difference}");
