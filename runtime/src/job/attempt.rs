@@ -140,7 +140,8 @@ impl Runner {
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
         let request = ClaimRequest { attempt, info, restore, now_ms: self.environment.clock().now_ms(), follows };
         let log = CheckpointLog::open(store.clone(), &self.name)?;
-        let fits = |restored: Option<&Manifest>| decide(restored, &topology, self.settings.checkpoint.allow_dropped_state);
+        let fits =
+            |restored: Option<&Manifest>| decide(restored, &topology, self.settings.checkpoint.allow_dropped_state);
         if self.own.is_none() {
             // A program that does not fit must not stop the one that runs.
             fits(log.look(restore)?.as_ref())?;
@@ -167,6 +168,17 @@ impl Runner {
             }
         }
         Ok((store, Start { topology, claimed, plan, finished }))
+    }
+
+    /// Why the last attempt failed: of a copy that has taken the job over it may only see what came of it.
+    pub(super) fn why_failed(&self, error: Error) -> Error {
+        let Some(own) = &self.own else { return error };
+        let store = self.environment.reopen_store(&self.dir).ok();
+        let store = store.filter(|store| store.identity().lineage == own.lineage);
+        match store.and_then(|store| CheckpointLog::open(store, &self.name).ok()) {
+            Some(log) => log.why_failed(error, (own.slot, own.attempt)),
+            None => error,
+        }
     }
 
     /// Opens the store; the first attempt makes it if there is none.

@@ -5,6 +5,7 @@
 
 use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
+use super::flush::{Awaited, Flush};
 use super::lanes::Lanes;
 use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
@@ -25,8 +26,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long librdkafka flushes before delivery reports are looked at again.
-const FLUSH_STEP: Duration = Duration::from_millis(100);
 /// librdkafka waits so long, give or take a fifth, before it sends a request again. More than its own
 /// 100 ms, so that a slow commit can still be told from a repeated one.
 const RETRY_BACKOFF_MS: u64 = 400;
@@ -175,14 +174,12 @@ impl KafkaParticipant {
     /// Sends what the writers had to leave, and adds it to what they sealed.
     fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
+        let mut flush = Flush::new(&self.options.settings, deadline, self.cancellation.clone());
         for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
             let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
             while !lanes.give_all(&mut kept)? {
-                outlet.check()?;
-                self.cancellation.check()?;
-                in_time(deadline)?;
-                outlet.flush_or_pause(FLUSH_STEP);
+                flush.step(&outlet, || Awaited { topics: self.routes.topics(), records: kept.len() as u64 })?;
             }
             for Sealed { route, records } in lanes.seal(true) {
                 *self.sent_for.entry(route).or_default() += records;
@@ -210,14 +207,24 @@ impl KafkaParticipant {
 }
 
 /// Waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration, cancellation: &Cancellation) -> Result<()> {
-    let deadline = Instant::now() + within;
+fn drain(
+    outlet: &Outlet,
+    sealed: &[&Sealed],
+    routes: &Routes,
+    options: &Options,
+    cancellation: &Cancellation,
+) -> Result<()> {
+    let deadline = Instant::now() + options.transaction_timeout;
+    let mut flush = Flush::new(&options.settings, deadline, cancellation.clone());
     let tally = outlet.tally();
-    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.route) < sealed.records) {
-        outlet.check()?;
-        cancellation.check()?;
-        in_time(deadline)?;
-        outlet.flush(FLUSH_STEP);
+    let missing = |sealed: &Sealed| sealed.records.saturating_sub(tally.acknowledged_of(sealed.route));
+    let awaited = || {
+        let late = sealed.iter().filter(|sealed| missing(sealed) > 0);
+        let topics = late.map(|sealed| routes.get(sealed.route).0.topic).collect();
+        Awaited { topics, records: sealed.iter().map(|sealed| missing(sealed)).sum() }
+    };
+    while sealed.iter().any(|sealed| missing(sealed) > 0) {
+        flush.step(outlet, awaited)?;
     }
     outlet.check()
 }
@@ -260,13 +267,6 @@ fn claim_cluster(cluster_id: &str, context: &SinkContext<'_>) -> Result<()> {
     }
 }
 
-fn in_time(deadline: Instant) -> Result<()> {
-    if Instant::now() < deadline {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Timeout, "Kafka did not take all records before the transaction's timeout"))
-}
-
 impl TwoPhaseCommit for KafkaParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         let (mut prefix, mut listed) = (None, BTreeSet::new());
@@ -298,8 +298,7 @@ impl TwoPhaseCommit for KafkaParticipant {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
-        let (timeout, routes) = (self.options.transaction_timeout, self.routes.clone());
-        let cancellation = self.cancellation.clone();
+        let (options, routes, cancellation) = (&self.options, self.routes.clone(), self.cancellation.clone());
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
@@ -309,7 +308,7 @@ impl TwoPhaseCommit for KafkaParticipant {
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
-            drain(outlet, &sealed, timeout, &cancellation)?;
+            drain(outlet, &sealed, &routes, options, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
         let Some(transactions) = &mut self.transactions else {

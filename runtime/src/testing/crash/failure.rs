@@ -24,7 +24,10 @@ pub struct CrashReport {
 impl fmt::Display for CrashReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { schedules, faults, unmet, processes, turns, crash_points } = self;
-        write!(f, "{schedules} schedules, {crash_points} crash points, {faults} faults ({unmet} more came too late), ")?;
+        write!(
+            f,
+            "{schedules} schedules, {crash_points} crash points, {faults} faults ({unmet} more came too late), "
+        )?;
         write!(f, "{processes} processes, {turns} turns")
     }
 }

@@ -99,11 +99,7 @@ impl Places {
         let single = usize::try_from(number).ok().and_then(|at| self.singles.get(at)).cloned();
         match single.or_else(|| self.pair(number.checked_sub(self.singles())?)) {
             Some(plan) => Schedule::disturbed(plan),
-            None => Schedule {
-                seed: number,
-                plan: self.random(&mut Chance::new(number), workers_max),
-                in_turn: false,
-            },
+            None => Schedule { seed: number, plan: self.random(&mut Chance::new(number), workers_max), in_turn: false },
         }
     }
 
@@ -128,7 +124,15 @@ impl Places {
         let within = usize::try_from(self.passed).unwrap_or(usize::MAX).max(1) * 3 / 2;
         let mut after: Vec<u64> = (0..faults).map(|_| 1 + chance.below(within) as u64).collect();
         after.sort_unstable();
-        after.into_iter().map(|after| (Planned::After(after), self.fault(chance, workers_max))).collect()
+        let fault = |after: u64| {
+            let fault = self.fault(chance, workers_max);
+            match &fault {
+                // Only what gives a file its name can be done late.
+                Fault::Store { failure: Failure::Late, .. } => (Planned::At("disk-link", 1 + chance.next() % 6), fault),
+                _ => (Planned::After(after), fault),
+            }
+        };
+        after.into_iter().map(fault).collect()
     }
 
     fn fault(&self, chance: &mut Chance, workers_max: usize) -> Fault {
