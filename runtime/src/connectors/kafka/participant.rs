@@ -19,6 +19,7 @@ use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::transaction::{Ids, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
@@ -86,13 +87,13 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, ids: Option<Ids>) -> Result<Plan> {
+    fn plan(&self, ids: Option<Ids>, cancellation: Cancellation) -> Result<Plan> {
         let config = self.producer()?;
         // Where the longest pause is shorter than the first, it is that of all.
         let set = |key| config.get(key).and_then(|text| text.parse::<u64>().ok());
         let backoff_ms = set(RETRY_BACKOFF).unwrap_or(RETRY_BACKOFF_MS).min(set(RETRY_BACKOFF_MAX).unwrap_or(u64::MAX));
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, ids, shards: self.shards, clean_within })
+        Ok(Plan { config, ids, shards: self.shards, clean_within, cancellation })
     }
 }
 
@@ -106,6 +107,7 @@ pub struct KafkaParticipant {
     /// How many there are.
     writers: usize,
     routes: Arc<Routes>,
+    cancellation: Cancellation,
     /// Without transactions: records that were sent for the writers since the start, by route.
     sent_for: BTreeMap<usize, u64>,
 }
@@ -119,6 +121,7 @@ impl KafkaParticipant {
         let mut transactions = None;
         if options.exactly_once {
             let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
             let ids = Ids::new(context.job, context.lineage, context.attempt);
@@ -127,7 +130,8 @@ impl KafkaParticipant {
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
+        let cancellation = context.cancellation.clone();
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, cancellation, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
@@ -173,7 +177,7 @@ impl KafkaParticipant {
     /// Sends what the writers had to leave, and adds it to what they sealed.
     fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
-        let mut flush = Flush::new(&self.options.settings, deadline);
+        let mut flush = Flush::new(&self.options.settings, deadline, self.cancellation.clone());
         for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
             let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
@@ -206,8 +210,15 @@ impl KafkaParticipant {
 }
 
 /// Waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], routes: &Routes, options: &Options) -> Result<()> {
-    let mut flush = Flush::new(&options.settings, Instant::now() + options.transaction_timeout);
+fn drain(
+    outlet: &Outlet,
+    sealed: &[&Sealed],
+    routes: &Routes,
+    options: &Options,
+    cancellation: &Cancellation,
+) -> Result<()> {
+    let deadline = Instant::now() + options.transaction_timeout;
+    let mut flush = Flush::new(&options.settings, deadline, cancellation.clone());
     let tally = outlet.tally();
     let missing = |sealed: &Sealed| sealed.records.saturating_sub(tally.acknowledged_of(sealed.route));
     let awaited = || {
@@ -277,7 +288,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool = Some(Pool::start(self.options.plan(ids)?, self.waiters.clone())?);
+        let plan = self.options.plan(ids, self.cancellation.clone())?;
+        self.pool = Some(Pool::start(plan, self.waiters.clone())?);
         Ok(())
     }
 
@@ -289,7 +301,7 @@ impl TwoPhaseCommit for KafkaParticipant {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
-        let (options, routes) = (&self.options, self.routes.clone());
+        let (options, routes, cancellation) = (&self.options, self.routes.clone(), self.cancellation.clone());
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
@@ -299,7 +311,7 @@ impl TwoPhaseCommit for KafkaParticipant {
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
-            drain(outlet, &sealed, &routes, options)?;
+            drain(outlet, &sealed, &routes, options, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
         let Some(transactions) = &mut self.transactions else {

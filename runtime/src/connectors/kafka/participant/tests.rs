@@ -11,7 +11,9 @@ fn a_commit_is_clean_within_the_shortest_pause_before_a_request_is_repeated() {
         let mut settings = Settings::new("localhost");
         options.iter().for_each(|(key, value): &(&str, &str)| settings.set((*key).to_owned(), (*value).to_owned()));
         let transaction_timeout = Duration::from_secs(60);
-        let plan = Options { settings, exactly_once: true, transaction_timeout, shards: 1 }.plan(None).unwrap();
+        let plan = Options { settings, exactly_once: true, transaction_timeout, shards: 1 }
+            .plan(None, Cancellation::default())
+            .unwrap();
         assert_eq!(plan.clean_within, Duration::from_millis(clean_ms), "{options:?}");
     }
 }

@@ -87,6 +87,8 @@ impl Network {
     ) -> Result<Peek> {
         let how = Reading { max_bytes: 1, wait_ms: 0, committed };
         self.until(deadline, &format!("looking at {topic}/{partition} offset {offset}"), async |network| {
+            // Asked again and again while somebody waits for what it will say.
+            network.cancellation.check().map_err(Trouble::Final)?;
             let found = network.fetch((topic, partition), offset, how, deadline).await?;
             if is_passing(found.error_code) {
                 return Err(trouble(found.error_code, "Fetch"));

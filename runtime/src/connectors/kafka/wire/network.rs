@@ -4,6 +4,7 @@ use super::connection::{Access, Connection};
 use super::refusal;
 use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
@@ -32,6 +33,7 @@ pub(super) struct Network {
     /// The coordinators of transactional ids, and the leaders of partitions.
     coordinators: HashMap<String, Address>,
     leaders: HashMap<(String, i32), Address>,
+    pub cancellation: Cancellation,
 }
 
 /// Why a question has no answer yet.
@@ -60,7 +62,8 @@ impl Network {
             Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
         })?;
         let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { bootstrap, learnt: Vec::new(), access: Access::new(security)?, connections, coordinators, leaders })
+        let (learnt, access, cancellation) = (Vec::new(), Access::new(security)?, Cancellation::default());
+        Ok(Self { bootstrap, learnt, access, connections, coordinators, leaders, cancellation })
     }
 
     /// Who the brokers take us for, for people.
@@ -103,6 +106,7 @@ impl Network {
                 Err(Trouble::Refused(right)) => return Err(right.error(&self.principal()).at(what)),
                 Err(Trouble::Passing(why)) => why,
             };
+            self.cancellation.check().map_err(|error| error.at(what))?;
             if Instant::now() + PAUSE >= deadline {
                 let brokers: Vec<String> = self.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
                 let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));

@@ -144,6 +144,7 @@ impl Copier<'_> {
                         format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
                     return Err(Error::new(ErrorKind::Sink, message));
                 }
+                self.network.cancellation.check()?;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
