@@ -5,6 +5,7 @@ use super::brokers::{Brokers, Isolation};
 use super::committable::{KafkaCommittable, Prepared};
 use super::fate::Fate;
 use super::ids::{Ids, is_replay};
+use super::markers::end_everywhere;
 use super::replay;
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
@@ -144,6 +145,9 @@ pub(super) fn settle_published(
             return Err(Error::new(ErrorKind::Sink, message));
         }
         replays += 1;
+        for &at in &aborted {
+            end_everywhere(brokers, &prepared.transactions()[at], &mut topics)?;
+        }
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;
         match replay::replay(brokers, ids, published, prepared.transactions(), &aborted, &mut topics, recovery)? {

@@ -3,8 +3,8 @@
 use super::{LONG, Manifest, PARTS, Written, count};
 use crate::situations::SHORT;
 use crate::support::{eventually, kafka};
-use staunch_tests::kafka::{Client, Session};
-use std::time::Instant;
+use staunch_tests::kafka::{Client, Session, own};
+use std::time::{Duration, Instant};
 
 /// An aborted transaction. Two foreign producers write in between, and abort every third of their
 /// transactions; the same session committed before, and commits after.
@@ -113,6 +113,36 @@ fn the_timeout_passes_while_the_job_is_down() {
     manifest.recover(&written).unwrap();
     assert_eq!(manifest.revision(), 1);
     written.assert_equal();
+}
+
+/// A broker that starts aborts at once what has expired, when no partition has a leader yet: Kafka 4 then forgets
+/// the markers (KAFKA-20734).
+#[test]
+fn the_timeout_passes_while_the_broker_is_down() {
+    let Some(broker) = own() else { return };
+    let client = broker.client();
+    let (written, manifest) = Written::alone(&client, 1_000, SHORT);
+    broker.kill();
+    std::thread::sleep(SHORT + Duration::from_secs(2));
+    broker.restart();
+    written.expire(&manifest);
+    manifest.recover(&written).unwrap();
+    assert_eq!(manifest.revision(), 1);
+    written.assert_equal();
+    // The id's next transaction commits its own records and no others.
+    let same = Session::open(&client, &manifest_id(&written), LONG, &[]);
+    for partition in 0..super::PARTITIONS {
+        same.begin();
+        same.send(&written.topic, partition, super::records("others", 0, 1, written.now_ms));
+        same.flush();
+        same.commit();
+    }
+    let seen = client.read_committed(&written.topic).concat().len();
+    assert_eq!(seen, 1_000 + super::PARTITIONS as usize);
+}
+
+fn manifest_id(written: &Written) -> String {
+    format!("tests/{}/0", written.lineage)
 }
 
 /// Each replay is published, and then nobody commits it until its own time is up.

@@ -51,6 +51,8 @@ pub struct World {
     ids: BTreeMap<String, Coordinated>,
     now_ms: u64,
     next_producer: i64,
+    /// Partitions that have no leader when the next transaction ends: their markers are forgotten (KAFKA-20734).
+    pub forgets: Vec<i32>,
     /// What is asked of the cluster, in order.
     pub asked: Vec<String>,
     /// Takes the replay's id over after so many more copied partitions.
@@ -86,6 +88,7 @@ impl Cluster {
             asked: Vec::new(),
             rob_after_copies: None,
             after_list: None,
+            forgets: Vec::new(),
         })))
     }
 
@@ -129,9 +132,11 @@ impl Cluster {
 
 impl World {
     fn last_stable(&self, partition: usize) -> i64 {
-        let open = self.ids.values().filter(|it| it.state == "Ongoing");
-        let first = open.filter_map(|it| it.open.get(&(partition as i32)).copied()).min();
-        first.unwrap_or(self.partitions[partition].log.len() as i64)
+        let log = &self.partitions[partition].log;
+        let has_ended =
+            |at: usize, by: Producer| log[at..].iter().any(|(of, it)| of.id == by.id && matches!(it, Entry::Marker(_)));
+        let is_open = |at: &usize| matches!(log[*at], (by, Entry::Data(_)) if !has_ended(*at, by));
+        (0..log.len()).find(is_open).unwrap_or(log.len()) as i64
     }
 
     /// First offsets of aborted transactions, with their producers.
@@ -169,7 +174,8 @@ impl World {
         it.producer.epoch += raise;
         it.state = if commit { "CompleteCommit" } else { "CompleteAbort" };
         let (producer, open) = (it.producer, std::mem::take(&mut it.open));
-        for partition in open.into_keys() {
+        let forgotten = std::mem::take(&mut self.forgets);
+        for partition in open.into_keys().filter(|partition| !forgotten.contains(partition)) {
             self.partitions[partition as usize].log.push((producer, Entry::Marker(commit)));
         }
     }
@@ -191,15 +197,21 @@ impl World {
         it.producer
     }
 
-    fn append(&mut self, id: &str, producer: Producer, partition: i32, value: u64) -> Result<i64> {
-        self.now_ms += 1;
-        let log = &mut self.partitions[partition as usize].log;
+    fn open(&mut self, id: &str, producer: Producer, partition: i32) -> Result<()> {
+        let end = self.partitions[partition as usize].log.len() as i64;
         let it = self.ids.get_mut(id).filter(|it| it.producer == producer);
         let it = it.ok_or_else(|| Error::new(ErrorKind::Sink, "fenced"))?;
         if it.state != "Ongoing" {
             (it.state, it.start_ms) = ("Ongoing", self.now_ms as i64);
         }
-        it.open.entry(partition).or_insert(log.len() as i64);
+        it.open.entry(partition).or_insert(end);
+        Ok(())
+    }
+
+    fn append(&mut self, id: &str, producer: Producer, partition: i32, value: u64) -> Result<i64> {
+        self.now_ms += 1;
+        self.open(id, producer, partition)?;
+        let log = &mut self.partitions[partition as usize].log;
         log.push((producer, Entry::Data(value)));
         Ok(log.len() as i64 - 1)
     }
@@ -301,8 +313,9 @@ impl Brokers for Cluster {
         })
     }
 
-    fn add_partitions(&mut self, _id: &str, _producer: Producer, _partitions: &[(&str, i32)]) -> Result<()> {
-        Ok(())
+    fn add_partitions(&mut self, id: &str, producer: Producer, partitions: &[(&str, i32)]) -> Result<()> {
+        let mut world = self.0.borrow_mut();
+        partitions.iter().try_for_each(|(_, partition)| world.open(id, producer, *partition))
     }
 
     fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied> {

@@ -446,3 +446,21 @@ fn another_cluster_is_refused() {
     let old = Committable { bytes: serde_json::to_vec(&elsewhere).unwrap(), ..old };
     assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::Config);
 }
+
+#[test]
+fn an_aborted_transaction_ends_where_kafka_forgot_to_end_it() {
+    let cluster = Cluster::new();
+    let listed = written(&cluster, 0, 1, &[1, 2]);
+    // The values 1 and 2 are in the partitions 1 and 0, and both have to be read beside what is written again.
+    cluster.0.borrow_mut().forgets = vec![1];
+    cluster.expire("job/lineage/1-0");
+    let listed = recover(&cluster, [&listed], false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/1-0~r1-2"]);
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+    // Not even a commit by the same producer shows the records that were aborted.
+    let same = cluster.producer("job/lineage/1-0");
+    same.initialise().unwrap();
+    same.write(1, 9);
+    assert!(matches!(same.commit(), Answer::Clean));
+    assert_eq!(cluster.committed(), [vec![2], vec![1, 9]]);
+}
