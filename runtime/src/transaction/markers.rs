@@ -1,17 +1,17 @@
-//! Makes sure that an aborted transaction has ended in every partition, too.
+//! Makes sure that a transaction whose end is decided has ended in every partition, too.
 //!
 //! Kafka 4 forgets the markers of partitions that have no leader when a transaction ends (KAFKA-20734), as
 //! all of them have for a moment while a broker starts that finds expired transactions. The coordinator then
-//! says `CompleteAbort`, but in such a partition the transaction stays open: its readers wait for ever, and if
-//! the same producer commits there later, the aborted records become visible with its own.
+//! says `CompleteAbort` or `CompleteCommit`, but in such a partition the transaction stays open: its readers
+//! wait for ever, and the next transaction of the same producer there ends it in its own way.
 //!
-//! An abort of the same transactional id in the partition writes what is missing, and may be repeated or cut
-//! short at any step: whatever is left of it is aborted as well.
+//! A new session of the same transactional id that ends in the partition writes what is missing. Cut short, it
+//! is gone on with, so that nobody aborts what is to be committed.
 
 use super::ask::TopicIds;
-use super::brokers::{Brokers, Marker};
+use super::brokers::{Brokers, Marker, Producer};
 use super::committable::{KafkaCommittable, PartitionRange};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 /// How long the brokers may take to write the markers of a transaction that has ended.
@@ -19,56 +19,80 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// The pause before the logs are looked at again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Ends an aborted transaction in the partitions that it has not ended in. What cannot be ended is told: it
-/// holds up readers, but nothing of it is lost or visible.
+/// Ends a transaction in the partitions that it has not ended in, as it ended elsewhere. Where that does not
+/// help it is told: readers wait there.
 ///
 /// # Errors
-/// The brokers did not answer in time.
+/// The brokers did not answer in time; [`ErrorKind::FateUnknown`] if somebody else ended it otherwise meanwhile.
 pub(super) fn end_everywhere(
     brokers: &mut impl Brokers,
-    aborted: &KafkaCommittable,
+    ended: &KafkaCommittable,
+    commit: bool,
     topics: &mut TopicIds,
 ) -> Result<()> {
-    let id = &aborted.transactional_id;
-    let open = wait_for_markers(brokers, aborted, topics)?;
-    if open.is_empty() {
+    let id = &ended.transactional_id;
+    let forgotten = wait_for_markers(brokers, ended, topics)?;
+    if forgotten.is_empty() {
         return Ok(());
     }
     tracing::warn!(
         target: "staunch::kafka",
         id,
-        places = names(&open),
-        "Kafka has forgotten to end an aborted transaction in these partitions (KAFKA-20734); ending it there"
+        commit,
+        places = names(&forgotten),
+        "Kafka has forgotten to end a transaction in these partitions (KAFKA-20734); ending it there"
     );
-    let session = brokers.take_over(id, aborted.timeout_ms)?;
-    let partitions: Vec<(&str, i32)> = open.iter().map(|range| (range.topic.as_str(), range.partition)).collect();
+    let session = session(brokers, ended)?;
+    let partitions: Vec<(&str, i32)> = forgotten.iter().map(|range| (range.topic.as_str(), range.partition)).collect();
     brokers.add_partitions(id, session, &partitions)?;
-    brokers.end(id, session, false)?;
-    let open = wait_for_markers(brokers, aborted, topics)?;
+    brokers.end(id, session, commit)?;
+    let open = wait_for_markers(brokers, ended, topics)?;
     if !open.is_empty() {
         tracing::error!(
             target: "staunch::kafka",
             id,
+            commit,
             places = names(&open),
-            "an aborted transaction is still open in these partitions, and readers with read_committed wait there; end it \
-             with kafka-transactions.sh abort"
+            "a transaction that has ended is still open in these partitions, and readers with read_committed wait there"
         );
     }
+    for range in &forgotten {
+        if let Marker::Found { committed, .. } = marker(brokers, ended, range)?
+            && committed != commit
+        {
+            let message = format!(
+                "the transaction {id} ended in {} otherwise than elsewhere, while it was being ended: is the job running \
+                 twice?",
+                names(&[range])
+            );
+            return Err(Error::new(ErrorKind::FateUnknown, message));
+        }
+    }
     Ok(())
+}
+
+/// The session that an earlier call began and did not come to end; else a new one. The transaction's own has
+/// an older epoch.
+fn session(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<Producer> {
+    let described = brokers.describe(&ended.transactional_id)?;
+    let begun = described.filter(|it| {
+        it.state == "Ongoing" && it.producer.id == ended.producer_id && it.producer.epoch > ended.producer_epoch
+    });
+    begun.map_or_else(|| brokers.take_over(&ended.transactional_id, ended.timeout_ms), |it| Ok(it.producer))
 }
 
 /// The partitions in which the log has no end of the transaction even after a while.
 fn wait_for_markers<'a>(
     brokers: &mut impl Brokers,
-    aborted: &'a KafkaCommittable,
+    ended: &'a KafkaCommittable,
     topics: &mut TopicIds,
 ) -> Result<Vec<&'a PartitionRange>> {
     let deadline = brokers.now() + WRITTEN_WITHIN;
-    let mut open: Vec<&PartitionRange> = aborted.partitions.iter().collect();
+    let mut open: Vec<&PartitionRange> = ended.partitions.iter().collect();
     loop {
         let mut still_open = Vec::new();
         for range in open {
-            if topics.has(brokers, range)? && is_open(brokers, aborted, range)? {
+            if topics.has(brokers, range)? && marker(brokers, ended, range)? == Marker::NotYet {
                 still_open.push(range);
             }
         }
@@ -80,10 +104,9 @@ fn wait_for_markers<'a>(
     }
 }
 
-fn is_open(brokers: &mut impl Brokers, aborted: &KafkaCommittable, range: &PartitionRange) -> Result<bool> {
+fn marker(brokers: &mut impl Brokers, ended: &KafkaCommittable, range: &PartitionRange) -> Result<Marker> {
     let from = (range.last + 1).max(brokers.log_start(&range.topic, range.partition)?);
-    let marker = brokers.find_marker(&range.topic, range.partition, from, aborted.producer_id)?;
-    Ok(marker == Marker::NotYet)
+    brokers.find_marker(&range.topic, range.partition, from, ended.producer_id)
 }
 
 fn names(ranges: &[&PartitionRange]) -> String {

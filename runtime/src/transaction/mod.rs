@@ -9,7 +9,7 @@
 //! rotation      when one may be used again
 //! fate  ask     whether a transaction was committed: the rules, and whom to ask in which order
 //! settle        commits what a manifest lists, whoever prepared it
-//! markers       ends an aborted transaction where Kafka forgot to
+//! markers       ends a decided transaction where Kafka forgot to
 //! foresee       what recovery would do, for people
 //! replay        writes an aborted transaction's records again, from the broker's log
 //! participant   prepare, commit, abort, recover: all of it together

@@ -50,7 +50,10 @@ pub(super) fn settle(
         let fate = ask(brokers, ours)?;
         crash_point("kafka-fate-known");
         match fate {
-            Fate::Committed => return Ok(Ended::Committed),
+            Fate::Committed => {
+                end_everywhere(brokers, ours, true, topics)?;
+                return Ok(Ended::Committed);
+            }
             Fate::Aborted => return Ok(Ended::Aborted),
             Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
@@ -146,7 +149,7 @@ pub(super) fn settle_published(
         }
         replays += 1;
         for &at in &aborted {
-            end_everywhere(brokers, &prepared.transactions()[at], &mut topics)?;
+            end_everywhere(brokers, &prepared.transactions()[at], false, &mut topics)?;
         }
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;

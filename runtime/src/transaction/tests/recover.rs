@@ -464,3 +464,25 @@ fn an_aborted_transaction_ends_where_kafka_forgot_to_end_it() {
     assert!(matches!(same.commit(), Answer::Clean));
     assert_eq!(cluster.committed(), [vec![2], vec![1, 9]]);
 }
+
+#[test]
+fn a_committed_transaction_is_visible_where_kafka_forgot_to_end_it() {
+    let cluster = Cluster::new();
+    let mut first = transactions(&cluster);
+    let (listed, live) = prepare(&mut first, &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().forgets = vec![1];
+    assert!(matches!(live.commit(), Answer::Clean));
+    assert_eq!(cluster.committed(), [vec![2], vec![]]);
+    recover(&cluster, [&listed], false).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+    // One that died in the midst of it is gone on with: to begin anew would abort what was committed.
+    let cluster = Cluster::new();
+    let (listed, live) = prepare(&mut transactions(&cluster), &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().forgets = vec![1];
+    assert!(matches!(live.commit(), Answer::Clean));
+    let mut brokers = cluster.clone();
+    let session = brokers.take_over("job/lineage/1-0", 60_000).unwrap();
+    brokers.add_partitions("job/lineage/1-0", session, &[("t", 1)]).unwrap();
+    recover(&cluster, [&listed], false).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+}
