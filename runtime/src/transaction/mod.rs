@@ -48,4 +48,4 @@ pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
 pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};
-pub use rotation::{Rotation, Wanted};
+pub use rotation::{Rotation, SharedRotation, Wanted};

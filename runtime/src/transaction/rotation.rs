@@ -36,6 +36,12 @@ pub enum Wanted<P> {
     New(u64),
 }
 
+/// A rotation behind the lock with which a participant and its writers share it.
+pub trait SharedRotation<P> {
+    /// Changes it, and wakes whoever waits for a change.
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<P>) -> R) -> R;
+}
+
 impl<P: Clone> Rotation<P> {
     /// No producer yet. `listed` are the numbers of the ids that the restored manifest lists.
     #[must_use]
