@@ -10,6 +10,7 @@ use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
         for published in published {
             let check = |committable: &KafkaCommittable| check_cluster(&self.cluster_id, committable);
             let (settled, replayed) = settle_published(&mut self.brokers, published, recovery, wish, check)?;
-            if replayed {
+            if replayed && !planted(Bug::YoungerCommittedFirst) {
                 wish = Wish::Abort;
             }
             let transactions = settled.iter().flat_map(Prepared::transactions);
@@ -180,6 +181,9 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
         let range = transaction.partitions.first().ok_or_else(missing)?;
+        if planted(Bug::IdentityUnproven) {
+            return Ok(());
+        }
         let peek = self.brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
         if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
             return Ok(());
@@ -225,6 +229,7 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
         crash_point("kafka-commit-answered");
         match answer {
             Answer::Clean => Ok(Some(producer)),
+            Answer::Unclean(_) if planted(Bug::UncleanIsCommitted) => Ok(None),
             Answer::Unclean(why) => {
                 let id = producer.id();
                 tracing::info!(target: "staunch::kafka", id, why, "commit: no clean answer; asking for its fate");

@@ -5,6 +5,7 @@
 //! clean first answer is never given back, so it is never used again.
 
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The producers of a process, by what they are used for. Pure; `P` is a handle.
@@ -122,6 +123,9 @@ impl<P: Clone> Rotation<P> {
         let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(listed_in, _)| *listed_in < manifest);
         self.idle.extend(earlier.into_iter().map(|(_, producer)| producer));
         self.cooling = same;
+        if planted(Bug::IdReusedEarly) {
+            return self.idle.extend(producers);
+        }
         self.cooling.extend(producers.into_iter().map(|producer| (manifest, producer)));
     }
 

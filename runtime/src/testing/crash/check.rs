@@ -5,6 +5,7 @@ use super::run::{Ran, run};
 use super::schedule::{Places, Schedule};
 use super::{Setup, shrink};
 use crate::flow::Pipeline;
+use crate::testing::simulation::{Fault, Lost, Planned};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,8 +94,12 @@ impl<P: Pipeline> Setup<P> {
     /// Where faults can happen, seen in the reference and in runs that have to recover.
     fn places(&self, reference: &Ran) -> Places {
         let mut places = reference.places.clone();
-        for at in ["after-publish", "before-commit"] {
-            let plan = vec![(crate::testing::simulation::Planned::At(at, 1), crate::testing::simulation::Fault::Kill)];
+        let mut faults = vec![("after-publish", Fault::Kill), ("before-commit", Fault::Kill)];
+        if places.kafka {
+            faults.push(("before-commit", Fault::Away(Lost::Nothing)));
+        }
+        for (at, fault) in faults {
+            let plan = vec![(Planned::At(at, 1), fault)];
             let ran = self.caught(&Schedule { plan, ..undisturbed(0) }, false);
             for (name, times) in ran.places.points {
                 if places.points.iter().all(|(known, _)| *known != name) {

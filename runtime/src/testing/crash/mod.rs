@@ -162,11 +162,11 @@ impl<P: Pipeline> CrashTest<P> {
     where
         RecordOf<S>: Clone,
     {
-        let records = |records: &[AnyRecord]| -> Vec<RecordOf<S>> {
+        let records = |records: &[&AnyRecord]| -> Vec<RecordOf<S>> {
             records.iter().filter_map(|record| record.downcast_ref::<RecordOf<S>>().cloned()).collect()
         };
         let rule =
-            move |undisturbed: &[AnyRecord], crashed: &[AnyRecord]| compare(&records(undisturbed), &records(crashed));
+            move |undisturbed: &[&AnyRecord], crashed: &[&AnyRecord]| compare(&records(undisturbed), &records(crashed));
         self.setup.rules.insert(S::ID.to_owned(), Rule::Own(Arc::new(rule)));
         self
     }

@@ -3,6 +3,7 @@
 use super::Setup;
 use super::compare::Output;
 use super::schedule::{Places, Schedule};
+use crate::api::sink::Delivery;
 use crate::crash::CRASH_POINTS;
 use crate::error::{Error, ErrorKind};
 use crate::flow::Pipeline;
@@ -21,12 +22,17 @@ const CALM_AFTER: u32 = 12;
 /// A job that needs more processes than this, in calm, does not get on its feet.
 const PROCESSES_MAX: u32 = 20;
 
+/// After this time Kafka aborts a transaction. Long enough for one that is carried over two late checkpoints.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(240);
+
 /// What came of a schedule.
 #[derive(Default)]
 pub(super) struct Ran {
     pub outputs: BTreeMap<String, Output>,
     /// What is wrong, whatever the output.
     pub failure: Option<String>,
+    /// The job has stopped and said what is lost, or cannot be known, as brokers had removed it.
+    pub gave_up: bool,
     pub places: Places,
     /// Follows from every choice.
     pub trace: u64,
@@ -45,6 +51,11 @@ fn settings(seed: u64) -> Settings {
     settings
 }
 
+/// Transactions per epoch: some schedules have two.
+fn shards(seed: u64) -> usize {
+    1 + usize::from(seed % 4 == 3)
+}
+
 /// Whether a job may end like this when things go wrong around it.
 fn is_expected(error: &Error) -> bool {
     let of_the_world =
@@ -60,15 +71,20 @@ pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording:
     world.with(|state| {
         state.sources.clone_from(&setup.inputs.sources);
         (state.input_ended, state.in_turn, state.sources_pause) = (true, schedule.in_turn, true);
+        (state.kafka.timeout, state.kafka.shards) = (TRANSACTION_TIMEOUT, shards(schedule.seed));
     });
     let simulation = Simulation::new::<P>(setup.inputs.config.clone(), settings(schedule.seed), world.clone());
     simulation.faults.borrow_mut().plan(schedule.plan.clone());
     let mut ran = Ran::default();
     let undisturbed = schedule.plan.is_empty();
-    ran.failure = simulation.hooked(|| to_the_end(setup, &simulation, undisturbed, &mut ran.processes).err());
+    match simulation.hooked(|| to_the_end(setup, &simulation, undisturbed, &mut ran.processes)) {
+        Ok(end) => ran.gave_up = end == End::GaveUp,
+        Err(failure) => ran.failure = Some(failure),
+    }
     let faults = simulation.faults.borrow();
     let points = faults.counts.iter().filter(|(name, _)| CRASH_POINTS.contains(name)).copied().collect();
-    ran.places = Places { points, passed: faults.passed() };
+    let is_kafka = |id: &String| simulation.sink(id).is_some_and(|it| it.delivery == Delivery::KafkaTransactions);
+    ran.places = Places { points, passed: faults.passed(), kafka: simulation.sink_ids().iter().any(is_kafka) };
     (ran.trace, ran.turns) = (simulation.trace(), simulation.turns());
     if ran.failure.is_none() {
         ran.outputs = setup.outputs(&simulation);
@@ -81,18 +97,33 @@ pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording:
     ran
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Reached,
+    GaveUp,
+}
+
+/// Whether a job may stop for good since brokers have removed what it would need.
+fn may_give_up(simulation: &Simulation, error: &Error) -> bool {
+    simulation.world.with(|state| match error.kind() {
+        ErrorKind::DataLoss => state.kafka.trimmed,
+        ErrorKind::FateUnknown => state.kafka.trimmed && state.kafka.disturbed,
+        _ => false,
+    })
+}
+
 fn to_the_end<P: Pipeline>(
     setup: &Setup<P>,
     simulation: &Rc<Simulation>,
     undisturbed: bool,
     processes: &mut u32,
-) -> Result<(), String> {
+) -> Result<End, String> {
     let mut ended = 0;
     loop {
         if simulation.living().is_empty() {
             // One more than needed: whatever the last one left is settled by its successor, and it is the end.
             if ended >= 2 || (undisturbed && ended >= 1) {
-                return Ok(());
+                return Ok(End::Reached);
             }
             *processes += 1;
             if *processes > CALM_AFTER || ended > 0 {
@@ -118,6 +149,7 @@ fn to_the_end<P: Pipeline>(
                 Ok(summary) if summary.outcome == Outcome::Ended => ended += 1,
                 Ok(_) => {}
                 Err(error) if !undisturbed && is_expected(&error) => {}
+                Err(error) if may_give_up(simulation, &error) => return Ok(End::GaveUp),
                 Err(error) => return Err(format!("the job stopped: {error}")),
             }
         }
@@ -130,17 +162,19 @@ impl<P: Pipeline> Setup<P> {
         let mut outputs = BTreeMap::new();
         for id in simulation.sink_ids() {
             let Some(facts) = simulation.sink(&id) else { continue };
-            let records = simulation.world.with(|state| state.ledger.take_committed(&id));
-            let show = self.shows.get(&id).or(facts.show.as_ref());
-            let shown = show.map(|show| records.iter().map(|record| show(&**record)).collect()).unwrap_or_default();
-            let keys = match self.keys.get(&id) {
-                Some(key) => Some(records.iter().map(|record| key(&**record)).collect()),
-                None => records
-                    .iter()
+            let (written, visible) = simulation.world.with(|state| state.take_committed(&id));
+            let mut output = Output { written, visible, ..Output::default() };
+            if let Some(show) = self.shows.get(&id).or(facts.show.as_ref()) {
+                output.shown = output.records().map(|record| show(&**record)).collect();
+            }
+            output.keys = match self.keys.get(&id) {
+                Some(key) => Some(output.records().map(|record| key(&**record)).collect()),
+                None => output
+                    .records()
                     .map(|record| (facts.key)(&**record).map(|key| String::from_utf8_lossy(&key).into_owned()))
                     .collect(),
             };
-            outputs.insert(id, Output { records, shown, keys });
+            outputs.insert(id, output);
         }
         outputs
     }
@@ -148,7 +182,7 @@ impl<P: Pipeline> Setup<P> {
     /// The sinks whose records nobody knows how to show, and that need it.
     pub(super) fn unshown(&self, ran: &Ran) -> Vec<String> {
         let own = |id: &String| matches!(self.rules.get(id).unwrap_or(&self.rule), super::Rule::Own(_));
-        let outputs = ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.records.len() && !own(id));
+        let outputs = ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.visible.len() && !own(id));
         outputs.map(|(id, _)| id.clone()).collect()
     }
 
@@ -156,6 +190,9 @@ impl<P: Pipeline> Setup<P> {
     pub(super) fn difference(&self, undisturbed: &Ran, ran: &Ran) -> Option<String> {
         if let Some(failure) = &ran.failure {
             return Some(failure.clone());
+        }
+        if ran.gave_up {
+            return None;
         }
         let none = Output::default();
         let differences = undisturbed.outputs.iter().filter_map(|(id, expected)| {

@@ -5,9 +5,9 @@ mod pipelines;
 use super::run::run;
 use super::schedule::Schedule;
 use crate::planted::{Bug, plant};
-use crate::testing::Inputs;
-use crate::testing::simulation::{Failure, Fault, Planned};
-use pipelines::{meters_test, totals, word_count, word_count_test};
+use crate::testing::simulation::{Failure, Fault, Lost, Planned};
+use crate::testing::{CrashFailure, Inputs};
+use pipelines::{kafka_test, meters_test, totals, word_count, word_count_test};
 
 #[test]
 fn word_count_survives_everything() {
@@ -19,6 +19,12 @@ fn word_count_survives_everything() {
 #[test]
 fn windows_survive_everything() {
     meters_test().run();
+}
+
+#[test]
+fn kafka_transactions_survive_everything() {
+    let report = kafka_test().run();
+    assert!(report.schedules >= 1_000 && report.crash_points >= 35, "{report}");
 }
 
 /// Each is a guard of the protocol or of the data path that is taken away.
@@ -42,21 +48,49 @@ const BUGS: &[Bug] = &[
     Bug::PositionsForgotten,
 ];
 
-#[test]
-fn every_planted_bug_is_found() {
+/// Guards of the protocol with Kafka transactions, and such guards of any that have to hold there, too.
+const KAFKA_BUGS: &[Bug] = &[
+    Bug::IdentityUnproven,
+    Bug::IdReusedEarly,
+    Bug::CarriedAborted,
+    Bug::UnknownIsCommitted,
+    Bug::ReplayCommittedEarly,
+    Bug::UncleanIsCommitted,
+    Bug::AnswerDecides,
+    Bug::CommitBeforeManifest,
+    Bug::NoClaim,
+    Bug::RecoverySettlesNothing,
+    Bug::CommitFailureIgnored,
+    Bug::YoungerCommittedFirst,
+];
+
+/// Tries all of them, and names those that were not found.
+fn missed(bugs: &[Bug], find: impl Fn(Bug) -> Option<Box<CrashFailure>>) -> Vec<Bug> {
     let mut missed = Vec::new();
-    for &bug in BUGS {
+    for &bug in bugs {
         plant(Some(bug));
-        let found = match bug {
-            Bug::LostWatermark | Bug::TimersLost => meters_test().try_run().err(),
-            _ => word_count_test().try_run().err(),
-        };
+        let found = find(bug);
         plant(None);
         match found {
             Some(found) => println!("{bug:?}: {found}\n"),
             None => missed.push(bug),
         }
     }
+    missed
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let missed = missed(BUGS, |bug| match bug {
+        Bug::LostWatermark | Bug::TimersLost => meters_test().try_run().err(),
+        _ => word_count_test().try_run().err(),
+    });
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn every_planted_bug_of_kafka_transactions_is_found() {
+    let missed = missed(KAFKA_BUGS, |_| kafka_test().try_run().err());
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
@@ -88,6 +122,23 @@ fn what_goes_wrong_is_told_and_survived() {
         let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
         assert!(ran.story.contains(told), "{fault:?}: {}", ran.story);
         assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{fault:?}: {}", ran.story);
+    }
+}
+
+#[test]
+fn what_brokers_have_removed_is_a_loss_that_is_said_or_cannot_be_known() {
+    let test = kafka_test();
+    let undisturbed = test.setup.caught(&Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    for (lost, gave_up, told) in [
+        (Lost::Nothing, false, "records of `totals_in_kafka` once more, as"),
+        (Lost::Records, true, "cannot be written again from the log"),
+        (Lost::Ids, false, "records of `totals_in_kafka` once more, as"),
+        (Lost::RecordsAndIds, true, "it cannot be told whether the Kafka transaction"),
+    ] {
+        let plan = vec![(Planned::At("before-commit", 1), Fault::Away(lost))];
+        let ran = test.setup.caught(&Schedule { seed: 1, plan, in_turn: true }, true);
+        assert_eq!((ran.gave_up, ran.story.contains(told)), (gave_up, true), "{lost:?}: {}", ran.story);
+        assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{lost:?}: {}", ran.story);
     }
 }
 
