@@ -123,6 +123,7 @@ fn print_most_frequent(output: &std::path::Path, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use staunch::testing::Inputs;
 
     #[test]
     fn the_function_itself() {
@@ -146,6 +147,12 @@ mod tests {
         let mut h = h.restore(&snapshot);
         h.push("a");
         assert_eq!(h.take(), [Total { word: "a".into(), count: 3 }]);
+    }
+
+    #[test]
+    fn no_crash_loses_or_repeats_a_count() {
+        let inputs = Inputs::new(Config::default()).source::<lines>(["a b a", "c a b"]).source::<lines>(["b c", "a"]);
+        word_count::crash_test(inputs).key::<totals, _>(|total| total.word.clone()).run();
     }
 
     #[test]

@@ -132,7 +132,9 @@ pub fn sink(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// `word_count::main()` is the whole command line; its configuration implements `serde::Deserialize`.
-/// `word_count::job(config)` is the pipeline as a job of this process. Options: `no_main` leaves out
+/// `word_count::job(config)` is the pipeline as a job of this process, `word_count::harness(config)` the whole
+/// pipeline in a test, step by step, and `word_count::crash_test(inputs)` the test that crashes it at every step
+/// and compares what it has committed; `staunch::testing` tells how. Options: `no_main` leaves out
 /// `main`, so that the configuration can be anything; `name = "…"` and `type_name = Ident`.
 #[proc_macro_attribute]
 pub fn pipeline(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -1,7 +1,9 @@
-//! Everything together: a fallible operator with its dead letters, two sinks, a stream read twice, a union,
-//! two keyed operators one after the other.
+//! Everything together: a fallible operator with its dead letters, four sinks, two of them in Kafka, a stream
+//! read three times, two keyed operators one after the other.
 
 use serde::{Deserialize, Serialize};
+use staunch::connectors::format::Json;
+use staunch::connectors::kafka::KafkaSink;
 use staunch::memory::{MemorySink, MemorySource};
 use staunch::testing::Inputs;
 use staunch::{Failed, Flow, operator, pipeline, sink, source};
@@ -57,13 +59,19 @@ pub fn rejected() -> MemorySink<Failed<String>> {
 }
 
 #[sink]
-pub fn noticed() -> MemorySink<Numbered> {
+pub fn numbers() -> MemorySink<Numbered> {
     MemorySink::new()
 }
 
+/// Simulated, it writes through Kafka transactions, which it shares with `sums`.
 #[sink]
-pub fn sums() -> MemorySink<(u64, u64)> {
-    MemorySink::new()
+pub fn noticed() -> KafkaSink<Json<Numbered>> {
+    KafkaSink::topic("simulated:9092", "noticed")
+}
+
+#[sink]
+pub fn sums() -> KafkaSink<Json<(u64, u64)>> {
+    KafkaSink::topic("simulated:9092", "sums")
 }
 
 #[pipeline(no_main)]
@@ -71,8 +79,8 @@ pub fn shop(flow: &Flow<()>) {
     let (orders, failures) = parse::on(texts::open(flow));
     rejected::write(failures);
     let numbered = number::on(orders.key_by(|order| &order.customer));
-    let large = large::on(numbered.clone());
-    noticed::write(large);
+    numbers::write(numbered.clone());
+    noticed::write(large::on(numbered.clone()));
     let all = sold::on(numbered.key_by(|order| &order.order.article));
     sums::write(all);
 }
@@ -84,17 +92,31 @@ fn orders_are_numbered_summed_and_rejected_exactly_once() {
     let split = |from: u64| (from..from + 7).map(text).collect::<Vec<_>>();
     let inputs = Inputs::new(()).source::<texts>(split(0)).source::<texts>(split(7));
     let test = shop::crash_test(inputs)
-        .key::<noticed, _>(|order| order.order.customer)
         .key::<sums, _>(|(article, _)| *article)
-        .show::<rejected>(|failed| failed.error.clone())
+        .compare_with::<numbers>(|undisturbed, crashed| {
+            assert_eq!(amounts(undisturbed), amounts(crashed));
+            for customer in 0..3 {
+                let mut numbers: Vec<u64> = of(crashed, customer).map(|it| it.number).collect();
+                numbers.sort_unstable();
+                let all: Vec<u64> = (1..).take(numbers.len()).collect();
+                assert_eq!(numbers, all, "each order of customer {customer} has the next number");
+            }
+            Ok(())
+        })
         .compare_with::<noticed>(|undisturbed, crashed| {
-            let amounts = |all: &[Numbered]| {
-                let mut amounts: Vec<(u64, u64)> = all.iter().map(|it| (it.order.customer, it.order.amount)).collect();
-                amounts.sort_unstable();
-                amounts
-            };
-            let (expected, found) = (amounts(undisturbed), amounts(crashed));
-            if expected == found { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
+            assert_eq!(amounts(undisturbed), amounts(crashed));
+            Ok(())
         });
     crate::run("orders", test);
+}
+
+fn of(orders: &[Numbered], customer: u64) -> impl Iterator<Item = &Numbered> {
+    orders.iter().filter(move |it| it.order.customer == customer)
+}
+
+/// Who ordered for how much. Which of two splits is read first is anybody's, so the numbers themselves may differ.
+fn amounts(orders: &[Numbered]) -> Vec<(u64, u64)> {
+    let mut amounts: Vec<(u64, u64)> = orders.iter().map(|it| (it.order.customer, it.order.amount)).collect();
+    amounts.sort_unstable();
+    amounts
 }

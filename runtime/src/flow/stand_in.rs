@@ -33,7 +33,8 @@ pub(crate) type AnyShow = Arc<dyn Fn(&dyn Any) -> String + Send + Sync>;
 
 /// Provides stand-ins while a pipeline is wired.
 pub(crate) trait StandIns {
-    fn source(&self, id: &str) -> Arc<dyn SourceStandIn>;
+    /// For the source with this id, whose records are of this type.
+    fn source(&self, id: &str, record: TypeId) -> Arc<dyn SourceStandIn>;
     fn sink(&self, sink: SinkFacts) -> Arc<dyn SinkStandIn>;
 }
 
@@ -105,26 +106,31 @@ pub(super) struct StandInReader<T> {
     record: PhantomData<fn() -> T>,
 }
 
+impl<T> StandInReader<T> {
+    /// Where the first of the records is from that were just read; `None` where nobody asks.
+    fn first(&self, polled: Polled) -> Option<Origin> {
+        let (source, Polled::Records { split }) = (self.origin.clone()?, polled) else { return None };
+        // The split's own name, which is the same whoever reads it: its place among a reader's is not.
+        let at = self.reader.positions().into_iter().nth(split)?;
+        let offset = at.position.as_i64().unwrap_or(0).saturating_sub_unsigned(self.records.len() as u64);
+        Some(Origin { source, partition: at.split.parse().unwrap_or(i32::MAX), offset })
+    }
+}
+
 impl<T: 'static> SourceReader for StandInReader<T> {
     type Record = T;
 
     fn poll(&mut self, batch: &mut Batch<T>) -> Result<Polled> {
         let polled = self.reader.poll(&mut self.records)?;
-        let first = match polled {
-            Polled::Records { split } => self.reader.positions().get(split).and_then(|at| at.position.as_u64()),
-            _ => None,
-        };
-        let first = first.unwrap_or(0).saturating_sub(self.records.len() as u64);
-        for (offset, (record, time)) in (first..).zip(self.records.drain(..)) {
+        let first = self.first(polled);
+        for (offset, (record, time)) in (0..).zip(self.records.drain(..)) {
             let record = record.downcast::<T>().map_err(|_| erased_bug("record of a stand-in"))?;
-            match (&self.origin, polled) {
-                (Some(source), Polled::Records { split }) => {
-                    let partition = i32::try_from(split).unwrap_or(i32::MAX);
-                    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-                    let origin = Origin { source: source.clone(), partition, offset };
+            match &first {
+                Some(first) => {
+                    let origin = Origin { offset: first.offset.saturating_add(offset), ..first.clone() };
                     batch.push_with_metadata(*record, time, Metadata { origin, ..Metadata::default() });
                 }
-                _ => batch.push(*record, time),
+                None => batch.push(*record, time),
             }
         }
         Ok(polled)
@@ -212,7 +218,8 @@ impl TwoPhaseCommit for StandInParticipant {
 pub(super) fn build_source<S: Source>(stand_ins: Option<&dyn StandIns>, id: &str, source: S) -> Arc<dyn BuildNode> {
     let Some(stand_ins) = stand_ins else { return Arc::new(BuildSource { source: Some(Arc::new(source)) }) };
     let (describe, event_time) = (source.describe(), source.event_time());
-    let source = StandInSource::<S::Record> { describe, event_time, stand_in: stand_ins.source(id) };
+    let stand_in = stand_ins.source(id, TypeId::of::<S::Record>());
+    let source = StandInSource::<S::Record> { describe, event_time, stand_in };
     Arc::new(BuildSource { source: Some(Arc::new(source)) })
 }
 

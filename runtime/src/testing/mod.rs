@@ -4,6 +4,7 @@
 
 pub mod conformance;
 mod crash;
+mod named;
 mod operator;
 #[doc(hidden)]
 pub mod permit;

@@ -2,42 +2,53 @@
 
 use super::failure::{CrashFailure, CrashReport};
 use super::run::{Ran, run};
-use super::schedule::{Places, Schedule};
+use super::schedule::{Places, Plan, Point, Schedule};
 use super::{Setup, shrink};
 use crate::flow::Pipeline;
 use crate::testing::simulation::{Fault, Lost, Planned};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// An undisturbed run: seeds of its own, so that it is no schedule.
-fn undisturbed(number: u64) -> Schedule {
-    Schedule { seed: u64::MAX - number, plan: Vec::new(), in_turn: false }
-}
 
 /// Undisturbed runs, to see that they agree: each with another interleaving and numbers of workers.
 const UNDISTURBED: u64 = 4;
 
+/// What leaves something behind that a recovery has to settle, on a way that an undisturbed run does not take.
+const REVEALING: &[(&str, Fault)] = &[("after-publish", Fault::Kill), ("before-commit", Fault::Kill)];
+
+/// The same for Kafka transactions.
+const REVEALING_KAFKA: &[(&str, Fault)] = &[("before-commit", Fault::Away(Lost::Nothing))];
+
 /// What is counted over all schedules.
 #[derive(Default)]
 struct Counts {
-    next: AtomicU64,
-    /// The lowest number that failed.
+    /// How many were taken.
+    taken: AtomicU64,
+    /// The place of the first that failed.
     failed: AtomicU64,
     ran: AtomicU64,
+    faults: AtomicU64,
+    unmet: AtomicU64,
     turns: AtomicU64,
     processes: AtomicU64,
 }
 
+/// Schedules one after the other, from a number on.
+#[derive(Clone, Copy)]
+struct Range {
+    from: u64,
+    many: u64,
+}
+
 impl<P: Pipeline> Setup<P> {
-    /// Runs this schedule, or so many.
+    /// Runs this schedule, or so many; all kills at one point alone are among them in any case.
+    #[expect(clippy::disallowed_methods, reason = "schedules are run on all cores, each simulation on one thread")]
     pub(super) fn check(&self, seed: Option<u64>, schedules: u64) -> Result<CrashReport, Box<CrashFailure>> {
         let reference = self.reference()?;
         let places = self.places(&reference);
         let counts = Counts { failed: AtomicU64::new(u64::MAX), ..Counts::default() };
-        let (from, to) = seed.map_or((0, schedules), |seed| (seed, seed + 1));
-        counts.next.store(from, Ordering::Relaxed);
-        let threads =
-            std::thread::available_parallelism().map_or(1, usize::from).min(1 + to.abs_diff(from) as usize / 8);
+        let all = Range { from: 0, many: schedules.max(places.singles()) };
+        let range = seed.map_or(all, |seed| Range { from: seed, many: 1 });
+        let useful = usize::try_from(1 + range.many / 8).unwrap_or(usize::MAX);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(useful);
         std::thread::scope(|scope| {
             #[cfg(test)]
             let bug = crate::planted::here();
@@ -45,7 +56,7 @@ impl<P: Pipeline> Setup<P> {
             let work = move || {
                 #[cfg(test)]
                 crate::planted::plant(bug);
-                self.take_schedules(places, to, counts);
+                self.take_schedules(places, range, counts);
             };
             for _ in 1..threads {
                 crate::threads::spawn_scoped(scope, work);
@@ -55,19 +66,26 @@ impl<P: Pipeline> Setup<P> {
         match counts.failed.into_inner() {
             u64::MAX => Ok(CrashReport {
                 schedules: counts.ran.into_inner(),
+                faults: counts.faults.into_inner(),
+                unmet: counts.unmet.into_inner(),
                 processes: counts.processes.into_inner(),
                 turns: counts.turns.into_inner(),
-                crash_points: places.points.len(),
+                crash_points: places.points(),
             }),
-            number => Err(self.failure(&reference, &places, number)),
+            at => Err(self.failure(&reference, &places, range.from + at)),
         }
     }
 
     /// The run that others are compared with.
     fn reference(&self) -> Result<Ran, Box<CrashFailure>> {
-        let reference = self.caught(&undisturbed(0), true);
+        let reference = run(self, &Schedule::undisturbed(0), true);
         if let Some(failure) = &reference.failure {
             return Err(CrashFailure::undisturbed::<P>(failure, &reference.story));
+        }
+        if reference.outputs.values().all(|output| output.visible.is_empty()) {
+            let why = "the undisturbed run commits no record at all, so there is nothing to be lost: give the sources \
+                       records (`Inputs`) of which some come to a sink";
+            return Err(CrashFailure::undisturbed::<P>(why, &reference.story));
         }
         if let Some(id) = self.unshown(&reference).first() {
             let why = format!(
@@ -77,7 +95,7 @@ impl<P: Pipeline> Setup<P> {
             return Err(CrashFailure::undisturbed::<P>(&why, ""));
         }
         for number in 1..UNDISTURBED {
-            let again = self.caught(&undisturbed(number), true);
+            let again = run(self, &Schedule::undisturbed(number), true);
             if let Some(difference) = self.difference(&reference, &again) {
                 let why = format!(
                     "two runs in which nothing went wrong do not agree. The output depends on something that is not in the \
@@ -91,58 +109,49 @@ impl<P: Pipeline> Setup<P> {
         Ok(reference)
     }
 
-    /// Where faults can happen, seen in the reference and in runs that have to recover.
-    fn places(&self, reference: &Ran) -> Places {
-        let mut places = reference.places.clone();
-        let mut faults = vec![("after-publish", Fault::Kill), ("before-commit", Fault::Kill)];
-        if places.kafka {
-            faults.push(("before-commit", Fault::Away(Lost::Nothing)));
+    /// Where faults can happen: as the undisturbed run shows, and runs that have to recover.
+    pub(super) fn places(&self, reference: &Ran) -> Places {
+        let point = |after: &Plan, &(name, times): &(&'static str, u64)| Point { name, times, after: after.clone() };
+        let mut points: Vec<Point> = reference.points.iter().map(|passed| point(&Vec::new(), passed)).collect();
+        let kafka = if reference.kafka { REVEALING_KAFKA } else { &[] };
+        for (at, fault) in REVEALING.iter().chain(kafka) {
+            let after = vec![(Planned::At(at, 1), fault.clone())];
+            let ran = run(self, &Schedule::disturbed(after.clone()), false);
+            let new = |(name, _): &&(&str, u64)| points.iter().all(|known| known.name != *name);
+            let new: Vec<Point> = ran.points.iter().filter(new).map(|passed| point(&after, passed)).collect();
+            points.extend(new);
         }
-        for (at, fault) in faults {
-            let plan = vec![(Planned::At(at, 1), fault)];
-            let ran = self.caught(&Schedule { plan, ..undisturbed(0) }, false);
-            for (name, times) in ran.places.points {
-                if places.points.iter().all(|(known, _)| *known != name) {
-                    places.points.push((name, times));
-                }
-            }
-        }
-        places
+        Places::new(points, reference.passed, reference.kafka)
     }
 
-    fn take_schedules(&self, places: &Places, to: u64, counts: &Counts) {
+    fn take_schedules(&self, places: &Places, range: Range, counts: &Counts) {
         // Each thread has its own: records need not be shared by threads.
         let mut reference = None;
         loop {
-            let number = counts.next.fetch_add(1, Ordering::Relaxed);
-            if number >= to || number > counts.failed.load(Ordering::Relaxed) {
+            let at = counts.taken.fetch_add(1, Ordering::Relaxed);
+            if at >= range.many || at > counts.failed.load(Ordering::Relaxed) {
                 return;
             }
-            let reference = reference.get_or_insert_with(|| self.caught(&undisturbed(0), false));
-            let ran = self.caught(&places.schedule(number, self.workers_max), false);
-            counts.ran.fetch_add(1, Ordering::Relaxed);
-            counts.turns.fetch_add(ran.turns, Ordering::Relaxed);
-            counts.processes.fetch_add(ran.processes.into(), Ordering::Relaxed);
+            let reference = reference.get_or_insert_with(|| run(self, &Schedule::undisturbed(0), false));
+            let ran = run(self, &places.schedule(range.from + at, self.workers_max), false);
+            let count = |of: &AtomicU64, more: u64| of.fetch_add(more, Ordering::Relaxed);
+            count(&counts.ran, 1);
+            count(&counts.faults, ran.faults);
+            count(&counts.unmet, ran.unmet);
+            count(&counts.turns, ran.turns);
+            count(&counts.processes, ran.processes.into());
             if self.difference(reference, &ran).is_some() {
-                counts.failed.fetch_min(number, Ordering::Relaxed);
+                counts.failed.fetch_min(at, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Runs a schedule; a panic of the test's own, or of this crate, is a failure like others.
-    pub(super) fn caught(&self, schedule: &Schedule, recording: bool) -> Ran {
-        catch_unwind(AssertUnwindSafe(|| run(self, schedule, recording))).unwrap_or_else(|panic| {
-            let said = crate::data::worker::panic_message(&*panic);
-            Ran { failure: Some(format!("panicked: {said}")), ..Ran::default() }
-        })
     }
 
     fn failure(&self, reference: &Ran, places: &Places, number: u64) -> Box<CrashFailure> {
         let schedule = places.schedule(number, self.workers_max);
         let shrunk = shrink::shrink(schedule.clone(), |candidate| {
-            self.difference(reference, &self.caught(candidate, false)).is_some()
+            self.difference(reference, &run(self, candidate, false)).is_some()
         });
-        let ran = self.caught(&shrunk, true);
+        let ran = run(self, &shrunk, true);
         let difference = self.difference(reference, &ran).unwrap_or_else(|| {
             "it did not fail again: the output depends on something that outlives a run (a static), or on a real clock".to_owned()
         });

@@ -9,6 +9,10 @@ use std::fmt;
 pub struct CrashReport {
     /// Schedules that were run.
     pub schedules: u64,
+    /// Things that went wrong in them: kills, power failures, lost answers and so on.
+    pub faults: u64,
+    /// Things that were to go wrong and did not, since the job was at its end before.
+    pub unmet: u64,
     /// Processes that were started in them.
     pub processes: u64,
     /// Turns that all parts of all processes have taken.
@@ -19,8 +23,12 @@ pub struct CrashReport {
 
 impl fmt::Display for CrashReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { schedules, processes, turns, crash_points } = self;
-        write!(f, "{schedules} schedules, {crash_points} crash points, {processes} processes, {turns} turns")
+        let Self { schedules, faults, unmet, processes, turns, crash_points } = self;
+        write!(
+            f,
+            "{schedules} schedules, {crash_points} crash points, {faults} faults ({unmet} more came too late), "
+        )?;
+        write!(f, "{processes} processes, {turns} turns")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::api::source::Source;
 use crate::flow::SourceFn;
+use crate::testing::named::Named;
 use crate::testing::pipeline::maker;
 use crate::testing::simulation::Splits;
 use crate::time::Timestamp;
@@ -16,12 +17,14 @@ type RecordOf<S> = <<S as SourceFn>::Source as Source>::Record;
 pub struct Inputs<C> {
     pub(super) config: Arc<C>,
     pub(super) sources: BTreeMap<String, Splits>,
+    /// The sources as they were named, to be compared with those of the pipeline.
+    pub(super) named: Vec<Named>,
 }
 
 impl<C> Inputs<C> {
     /// No records yet. A source that is given none has none.
     pub fn new(config: C) -> Self {
-        Self { config: Arc::new(config), sources: BTreeMap::new() }
+        Self { config: Arc::new(config), sources: BTreeMap::new(), named: Vec::new() }
     }
 
     /// Records of a source, as one partition: their order is kept. Each further call for the same source adds a
@@ -53,6 +56,7 @@ impl<C> Inputs<C> {
     where
         RecordOf<S>: Clone,
     {
+        self.named.push(Named::new::<RecordOf<S>>(id));
         let made = records.into_iter().map(|(time, record)| (maker::<RecordOf<S>>(record.into()), time));
         self.sources.entry(id.to_owned()).or_default().splits.push(made.collect());
         self

@@ -18,6 +18,8 @@ pub use inputs::Inputs;
 use crate::api::sink::Sink;
 use crate::flow::stand_in::{AnyRecord, AnyShow};
 use crate::flow::{Pipeline, SinkFn};
+use crate::testing::named::Named;
+use crate::testing::simulation::Simulation;
 use compare::Rule;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -69,15 +71,24 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 ///
 /// Each schedule runs the pipeline to the end of its input on one thread, in virtual time, under a
 /// plan of faults that follows from the schedule's number: first a kill at each
-/// [crash point](super::CRASH_POINTS) that the pipeline passes, then at each pair of them, then random plans
-/// of kills, power failures that lose what was not fsync'ed, zombies that wake up beside their successor,
-/// slow calls, failed checkpoints and commits, lost and late answers, expired transactions, suspends;
+/// [crash point](super::CRASH_POINTS) that the pipeline passes, where it is passed first, in the middle and last;
+/// these are run however few schedules are asked for. Then a kill at each pair of crash points, and among these,
+/// and when there are no more of them, random plans of kills, power failures that lose what was not fsync'ed,
+/// zombies that wake up beside their successor, slow calls, failed checkpoints and commits, lost and late answers, expired transactions, suspends;
 /// each start with another number of workers. Nothing may be lost, nothing may be there twice, and
 /// the order of each key's records must be kept where the key is known: the sink's own, or
 /// [`key`](Self::key).
 ///
 /// The sources and sinks are replaced by ones that keep to the rules, so what is tried is the pipeline and
 /// the runtime; that a sink of one's own keeps to them is tried by the [conformance suite](super::conformance).
+///
+/// In the place of a sink with Kafka transactions works what works in the connector, over a simulated cluster that
+/// knows sessions, epochs, logs and markers. There more goes wrong, at each crash point: nobody starts the job
+/// again before prepared transactions have expired; retention removes what was written, coordinators forget ids;
+/// somebody else takes an id over; a request that was thought lost arrives later; checkpoints are late and what they
+/// prepared is carried on. Of a job whose transaction is gone from coordinator and log nobody can expect the right
+/// output: it must stop with [`DataLoss`](crate::ErrorKind::DataLoss) or
+/// [`FateUnknown`](crate::ErrorKind::FateUnknown).
 ///
 /// A failure panics with what differs, a short story of what happened, and the command that replays it.
 /// `STAUNCH_SCHEDULES=100000` runs more of them, `STAUNCH_SEED=417` runs schedule 417 alone.
@@ -94,9 +105,26 @@ struct Setup<P: Pipeline> {
     /// For sinks that have none of their own.
     rule: Rule,
     rules: BTreeMap<String, Rule>,
+    /// The sinks as they were named, to be compared with those of the pipeline.
+    named: Vec<Named>,
     keys: BTreeMap<String, AnyShow>,
     shows: BTreeMap<String, AnyShow>,
     pipeline: PhantomData<fn(P)>,
+}
+
+impl<P: Pipeline> Setup<P> {
+    /// The id of a sink that the test says something about.
+    fn name<S: SinkFn>(&mut self, id: &str) -> String {
+        self.named.push(Named::new::<RecordOf<S>>(id));
+        id.to_owned()
+    }
+
+    /// Whether the pipeline has all sources and sinks that the test names.
+    fn check_names(&self, simulation: &Simulation) -> std::result::Result<(), String> {
+        let (sources, sinks) = (simulation.known_sources(), simulation.known_sinks());
+        self.inputs.named.iter().try_for_each(|source| source.check("source", &sources))?;
+        self.named.iter().try_for_each(|sink| sink.check("sink", &sinks))
+    }
 }
 
 impl<P: Pipeline> CrashTest<P> {
@@ -105,7 +133,7 @@ impl<P: Pipeline> CrashTest<P> {
     pub fn new(inputs: Inputs<P::Config>) -> Self {
         let (rules, keys, shows) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (workers_max, rule) = (WORKERS_MAX, Rule::Given(Compare::PerKey));
-        let setup = Setup { inputs, workers_max, rule, rules, keys, shows, pipeline: PhantomData };
+        let setup = Setup { inputs, workers_max, rule, rules, named: Vec::new(), keys, shows, pipeline: PhantomData };
         Self { setup, schedules: SCHEDULES, seed: None }
     }
 
@@ -132,9 +160,20 @@ impl<P: Pipeline> CrashTest<P> {
 
     /// The key of a sink's records: those of one key must come in their order. For sinks that write no keys.
     #[must_use]
-    pub fn key<S: SinkFn, K: Debug>(mut self, key: impl Fn(&RecordOf<S>) -> K + Send + Sync + 'static) -> Self {
+    pub fn key<S: SinkFn, K: Debug>(self, key: impl Fn(&RecordOf<S>) -> K + Send + Sync + 'static) -> Self {
+        self.key_at::<S, K>(S::ID, key)
+    }
+
+    /// As [`key`](Self::key), for a sink that was written to under another id, with `at`.
+    #[must_use]
+    pub fn key_at<S: SinkFn, K: Debug>(
+        mut self,
+        id: &str,
+        key: impl Fn(&RecordOf<S>) -> K + Send + Sync + 'static,
+    ) -> Self {
         let key = move |record: &RecordOf<S>| format!("{:?}", key(record));
-        self.setup.keys.insert(S::ID.to_owned(), erased(key));
+        let id = self.setup.name::<S>(id);
+        self.setup.keys.insert(id, erased(key));
         self
     }
 
@@ -147,16 +186,37 @@ impl<P: Pipeline> CrashTest<P> {
 
     /// How the records of one sink are compared.
     #[must_use]
-    pub fn compare_sink<S: SinkFn>(mut self, compare: Compare) -> Self {
-        self.setup.rules.insert(S::ID.to_owned(), Rule::Given(compare));
+    pub fn compare_sink<S: SinkFn>(self, compare: Compare) -> Self {
+        self.compare_sink_at::<S>(S::ID, compare)
+    }
+
+    /// As [`compare_sink`](Self::compare_sink), for a sink that was written to under another id, with `at`.
+    #[must_use]
+    pub fn compare_sink_at<S: SinkFn>(mut self, id: &str, compare: Compare) -> Self {
+        let id = self.setup.name::<S>(id);
+        self.setup.rules.insert(id, Rule::Given(compare));
         self
     }
 
-    /// Compares what a sink has committed with what it has in the undisturbed run. For pipelines whose output
-    /// depends on the order in which different inputs happen to be read.
+    /// Compares what a sink has committed with what it has in the undisturbed run: the undisturbed run's records
+    /// come first. For pipelines whose output depends on the order in which different inputs happen to be read.
+    /// An assertion that fails is a difference like an error that is returned.
     #[must_use]
     pub fn compare_with<S: SinkFn>(
+        self,
+        compare: impl Fn(&[RecordOf<S>], &[RecordOf<S>]) -> std::result::Result<(), String> + Send + Sync + 'static,
+    ) -> Self
+    where
+        RecordOf<S>: Clone,
+    {
+        self.compare_with_at::<S>(S::ID, compare)
+    }
+
+    /// As [`compare_with`](Self::compare_with), for a sink that was written to under another id, with `at`.
+    #[must_use]
+    pub fn compare_with_at<S: SinkFn>(
         mut self,
+        id: &str,
         compare: impl Fn(&[RecordOf<S>], &[RecordOf<S>]) -> std::result::Result<(), String> + Send + Sync + 'static,
     ) -> Self
     where
@@ -167,14 +227,26 @@ impl<P: Pipeline> CrashTest<P> {
         };
         let rule =
             move |undisturbed: &[&AnyRecord], crashed: &[&AnyRecord]| compare(&records(undisturbed), &records(crashed));
-        self.setup.rules.insert(S::ID.to_owned(), Rule::Own(Arc::new(rule)));
+        let id = self.setup.name::<S>(id);
+        self.setup.rules.insert(id, Rule::Own(Arc::new(rule)));
         self
     }
 
     /// How a sink's records are shown, and compared. For records that have neither `Debug` nor `Serialize`.
     #[must_use]
-    pub fn show<S: SinkFn>(mut self, show: impl Fn(&RecordOf<S>) -> String + Send + Sync + 'static) -> Self {
-        self.setup.shows.insert(S::ID.to_owned(), erased(show));
+    pub fn show<S: SinkFn>(self, show: impl Fn(&RecordOf<S>) -> String + Send + Sync + 'static) -> Self {
+        self.show_at::<S>(S::ID, show)
+    }
+
+    /// As [`show`](Self::show), for a sink that was written to under another id, with `at`.
+    #[must_use]
+    pub fn show_at<S: SinkFn>(
+        mut self,
+        id: &str,
+        show: impl Fn(&RecordOf<S>) -> String + Send + Sync + 'static,
+    ) -> Self {
+        let id = self.setup.name::<S>(id);
+        self.setup.shows.insert(id, erased(show));
         self
     }
 
@@ -205,6 +277,7 @@ fn erased<T: 'static>(show: impl Fn(&T) -> String + Send + Sync + 'static) -> An
 }
 
 /// A number that a person gave for this run.
+#[expect(clippy::disallowed_methods, reason = "a person asks for one schedule, or for more")]
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))

@@ -1,34 +1,17 @@
 //! From a schedule's number to what goes wrong in it.
 //!
-//! The first numbers are a kill at each crash point alone, then at each pair of them; all others are seeds
-//! of random plans. With Kafka transactions there are more crash points, and more that can go wrong at each: there
-//! pairs and random plans take turns.
+//! The first numbers are a kill at each crash point alone. Of those that follow some are kills at each pair of
+//! crash points, until there are no more pairs; all others are seeds of random plans.
+//!
+//! What is not random runs under the seed of the undisturbed run: up to its first fault it is that run, so that
+//! the point is passed as often as it was there. With Kafka transactions these are more: the other things that can
+//! happen to a transaction at each crash point.
 
 use crate::testing::simulation::chance::Chance;
 use crate::testing::simulation::{Failure, Fault, Lost, Planned};
 
 /// A plan of faults, in the order in which they are met.
 pub(super) type Plan = Vec<(Planned, Fault)>;
-
-/// What the undisturbed run has shown: where faults can happen.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places {
-    /// The crash points that the pipeline passes, and how often.
-    pub points: Vec<(&'static str, u64)>,
-    /// How many places of any kind.
-    pub passed: u64,
-    /// Whether there is a sink with Kafka transactions.
-    pub kafka: bool,
-}
-
-/// Pairs come in an order that mixes them: in that of a multiplication with this prime.
-const MIX: usize = 7919;
-/// Longer than a checkpoint may take.
-const LATE_MS: u64 = 70_000;
-/// What is as old as a late checkpoint expires meanwhile, and what is younger does not.
-const OLDER_EXPIRED_MS: u64 = 200_000;
-/// Longer than a transaction may take.
-const EXPIRED_MS: u64 = 300_000;
 
 /// One schedule.
 #[derive(Clone, Debug)]
@@ -39,88 +22,144 @@ pub(super) struct Schedule {
     pub in_turn: bool,
 }
 
+impl Schedule {
+    /// An undisturbed run: seeds of its own, so that it is none of the random schedules.
+    pub fn undisturbed(number: u64) -> Self {
+        Self { seed: u64::MAX - number, plan: Vec::new(), in_turn: false }
+    }
+
+    /// The undisturbed run that all others are compared with, until the first fault of this plan happens.
+    pub fn disturbed(plan: Plan) -> Self {
+        Self { plan, ..Self::undisturbed(0) }
+    }
+
+    /// Whether nothing fails but whole processes, so that each of them finds a world in which all works.
+    pub fn only_kills(&self) -> bool {
+        self.plan.iter().all(|(_, fault)| matches!(fault, Fault::Kill | Fault::PowerFailure))
+    }
+}
+
+/// A crash point that the pipeline passes.
+#[derive(Clone, Debug)]
+pub(super) struct Point {
+    pub name: &'static str,
+    /// How often, once `after` has happened.
+    pub times: u64,
+    /// What has to go wrong before, for a point that only a recovery passes.
+    pub after: Plan,
+}
+
+impl Point {
+    /// A kill at this passage.
+    fn kill(&self, passage: u64) -> Plan {
+        self.with(passage, Fault::Kill)
+    }
+
+    fn with(&self, passage: u64, fault: Fault) -> Plan {
+        let mut plan = self.after.clone();
+        plan.push((Planned::At(self.name, passage), fault));
+        plan
+    }
+
+    fn middle(&self) -> u64 {
+        self.times.div_ceil(2)
+    }
+}
+
+/// Where faults can happen, as the undisturbed run and recoveries have shown.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    points: Vec<Point>,
+    /// How many places of any kind the undisturbed run passes.
+    passed: u64,
+    /// A kill at each point, when it is passed first, in the middle, and last.
+    singles: Vec<Plan>,
+    /// At each point what else can happen to a Kafka transaction.
+    kafka: Vec<Plan>,
+}
+
+/// Longer than a checkpoint may take.
+const LATE_MS: u64 = 70_000;
+/// What is as old as a late checkpoint expires meanwhile, and what is younger does not.
+const OLDER_EXPIRED_MS: u64 = 200_000;
+/// Longer than a transaction may take.
+const EXPIRED_MS: u64 = 300_000;
+
+/// At each point each of the other things that can happen to Kafka transactions. And of two that are committed
+/// together, since the checkpoint of the first was late, the older one expires.
+fn kafka_plans(points: &[Point]) -> Vec<Plan> {
+    let slow = |ms| Fault::Slow { ms, turns: 64 };
+    let faults = [
+        Fault::Away(Lost::Nothing),
+        Fault::Away(Lost::Records),
+        Fault::Away(Lost::Ids),
+        Fault::Away(Lost::RecordsAndIds),
+        Fault::TakenOver,
+        slow(LATE_MS),
+    ];
+    let at_each = |fault: &Fault| {
+        let fault = fault.clone();
+        points.iter().map(move |point| point.with(point.middle(), fault.clone()))
+    };
+    let alone = faults.iter().flat_map(at_each);
+    let older_expires = points.iter().map(|point| {
+        let mut plan = point.with(point.middle(), slow(LATE_MS));
+        plan.push((Planned::At("before-commit", 1), slow(OLDER_EXPIRED_MS)));
+        plan
+    });
+    alone.chain(older_expires).collect()
+}
+
+/// Of so many numbers after those of single kills …
+const ROUND: u64 = 5;
+/// … so many are pairs: most of the schedules that somebody asks for stay random.
+const PAIRS_A_ROUND: u64 = 2;
+
 impl Places {
-    /// Each point, when it is passed first, in the middle, and last.
-    fn singles(&self) -> Vec<(&'static str, u64)> {
-        let mut singles = Vec::new();
-        for &(name, times) in &self.points {
-            let mut passages = vec![1, times.div_ceil(2), times];
-            passages.dedup();
-            singles.extend(passages.into_iter().map(|passage| (name, passage)));
-        }
-        singles
+    /// `kafka`: whether there is a sink with Kafka transactions.
+    pub fn new(points: Vec<Point>, passed: u64, kafka: bool) -> Self {
+        let first = points.iter().map(|point| point.kill(1));
+        let middle = points.iter().filter(|point| point.middle() > 1).map(|point| point.kill(point.middle()));
+        let last = points.iter().filter(|point| point.times > point.middle()).map(|point| point.kill(point.times));
+        let singles = first.chain(middle).chain(last).collect();
+        let kafka = if kafka { kafka_plans(&points) } else { Vec::new() };
+        Self { points, passed, singles, kafka }
+    }
+
+    pub fn points(&self) -> usize {
+        self.points.len()
+    }
+
+    /// How many schedules are a kill alone.
+    pub fn singles(&self) -> u64 {
+        self.singles.len() as u64
     }
 
     /// The schedule with this number.
     pub fn schedule(&self, number: u64, workers_max: usize) -> Schedule {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        let plan = if self.kafka { self.plan_with_kafka(at, workers_max) } else { self.plan(at, workers_max) };
-        Schedule { seed: number, plan, in_turn: false }
-    }
-
-    fn plan(&self, at: usize, workers_max: usize) -> Plan {
-        let singles = self.singles();
-        let pairs = self.points.len().pow(2);
-        if let Some((name, passage)) = singles.get(at) {
-            vec![(Planned::At(name, *passage), Fault::Kill)]
-        } else if at - singles.len() < pairs {
-            self.pair(at - singles.len())
-        } else {
-            self.random(&mut Chance::new(at as u64), workers_max)
+        let fixed = self.singles.len() + self.kafka.len();
+        let single =
+            usize::try_from(number).ok().and_then(|at| self.singles.iter().chain(&self.kafka).nth(at)).cloned();
+        match single.or_else(|| self.pair(number.checked_sub(fixed as u64)?)) {
+            Some(plan) => Schedule::disturbed(plan),
+            None => Schedule { seed: number, plan: self.random(&mut Chance::new(number), workers_max), in_turn: false },
         }
     }
 
-    fn plan_with_kafka(&self, at: usize, workers_max: usize) -> Plan {
-        let mut fixed: Vec<Plan> =
-            self.singles().into_iter().map(|(name, passage)| vec![(Planned::At(name, passage), Fault::Kill)]).collect();
-        fixed.extend(self.kafka_singles());
-        fixed.extend(self.kafka_replays());
-        if let Some(plan) = fixed.get(at) {
-            return plan.clone();
+    /// The pair of kills at this place among the numbers after those of single ones, if it is one.
+    fn pair(&self, number: u64) -> Option<Plan> {
+        let (round, within) = (number / ROUND, number % ROUND);
+        let points = self.points.len() as u64;
+        let nth = round * PAIRS_A_ROUND + within;
+        if within >= PAIRS_A_ROUND || nth >= points * points {
+            return None;
         }
-        let (pair, pairs) = ((at - fixed.len()) / 2, self.points.len().pow(2));
-        if (at - fixed.len()).is_multiple_of(2) && pair < pairs {
-            self.pair(pair.wrapping_mul(MIX) % pairs)
-        } else {
-            self.random(&mut Chance::new(at as u64), workers_max)
-        }
-    }
-
-    /// A kill at one point, and then at another.
-    fn pair(&self, number: usize) -> Plan {
-        let (first, second) = (self.points[number / self.points.len()], self.points[number % self.points.len()]);
-        vec![(Planned::At(first.0, first.1.div_ceil(2)), Fault::Kill), (Planned::At(second.0, 1), Fault::Kill)]
-    }
-
-    /// At each point each of the other things that can happen to Kafka transactions.
-    fn kafka_singles(&self) -> Vec<Plan> {
-        let faults = [
-            Fault::Away(Lost::Nothing),
-            Fault::Away(Lost::Records),
-            Fault::Away(Lost::Ids),
-            Fault::Away(Lost::RecordsAndIds),
-            Fault::TakenOver,
-            Fault::Slow { ms: LATE_MS, turns: 64 },
-        ];
-        let at_each = |fault: &Fault| {
-            let fault = fault.clone();
-            self.points.iter().map(move |(name, times)| vec![(Planned::At(name, times.div_ceil(2)), fault.clone())])
-        };
-        faults.iter().flat_map(at_each).collect()
-    }
-
-    /// Kills in each step of writing an expired transaction's records again; and of two transactions that are
-    /// committed together, since the first was late, the older one expires.
-    fn kafka_replays(&self) -> Vec<Plan> {
-        let expired = (Planned::At("before-commit", 2), Fault::Away(Lost::Nothing));
-        let steps = self.points.iter().filter(|(name, _)| name.contains("replay"));
-        let killed = steps.map(|(step, _)| vec![expired.clone(), (Planned::At(step, 1), Fault::Kill)]);
-        let slow = |ms| Fault::Slow { ms, turns: 64 };
-        let late = self.points.iter().map(|(name, times)| {
-            let then = (Planned::At("before-commit", 1), slow(OLDER_EXPIRED_MS));
-            vec![(Planned::At(name, times.div_ceil(2)), slow(LATE_MS)), then]
-        });
-        killed.chain(late).collect()
+        // No divisor of the step divides the number of pairs, so that each comes once; and of any few in a row
+        // every one has another first and another second point.
+        let at = nth * (points + 1) % (points * points);
+        let point = |at: u64| self.points.get(usize::try_from(at).ok()?);
+        let (first, second) = (point(at / points)?, point(at % points)?);
+        Some([first.kill(first.middle()), second.kill(1)].concat())
     }
 
     fn random(&self, chance: &mut Chance, workers_max: usize) -> Plan {
@@ -128,13 +167,14 @@ impl Places {
         let within = usize::try_from(self.passed).unwrap_or(usize::MAX).max(1) * 3 / 2;
         let mut after: Vec<u64> = (0..faults).map(|_| 1 + chance.below(within) as u64).collect();
         after.sort_unstable();
+        let kafka = !self.kafka.is_empty();
         let fault = |after| {
-            if !self.kafka {
+            if !kafka {
                 return (Planned::After(after), self.fault(chance, workers_max));
             }
             let planned = if chance.one_in(2) {
-                let (name, times) = *chance.pick(&self.points);
-                Planned::At(name, 1 + chance.below(usize::try_from(times).unwrap_or(1)) as u64)
+                let point = chance.pick(&self.points).clone();
+                Planned::At(point.name, 1 + chance.below(usize::try_from(point.times).unwrap_or(1)) as u64)
             } else {
                 Planned::After(after)
             };

@@ -1,8 +1,8 @@
 //! The two ends of a pipeline under test: what it reads, and what it has written.
 
+use crate::testing::named::Named;
 use crate::testing::simulation::{MakeRecord, Simulation};
 use crate::time::Timestamp;
-use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +20,10 @@ pub(in crate::testing) fn maker<T: Clone + Send + 'static>(record: T) -> MakeRec
 }
 
 impl<'a, T: Send + 'static> PipelineSource<'a, T> {
+    #[track_caller]
     pub(super) fn new(simulation: &'a Simulation, id: &str) -> Self {
+        let there = Named::new::<T>(id).check("source", &simulation.known_sources());
+        there.unwrap_or_else(|wrong| panic!("{wrong}"));
         Self { simulation, id: id.to_owned(), record: PhantomData }
     }
 
@@ -68,10 +71,8 @@ pub struct PipelineSink<'a, T> {
 impl<'a, T: 'static> PipelineSink<'a, T> {
     #[track_caller]
     pub(super) fn new(simulation: &'a Simulation, id: &str) -> Self {
-        let facts = simulation.sink(id);
-        let ids = simulation.sink_ids().join("`, `");
-        let facts = facts.unwrap_or_else(|| panic!("the pipeline has no sink `{id}`; it has `{ids}`"));
-        assert!(facts.record == TypeId::of::<T>(), "sink `{id}` writes records of another type");
+        let there = Named::new::<T>(id).check("sink", &simulation.known_sinks());
+        there.unwrap_or_else(|wrong| panic!("{wrong}"));
         Self { simulation, id: id.to_owned(), record: PhantomData }
     }
 }

@@ -109,11 +109,19 @@ impl<P: Pipeline> PipelineHarness<P> {
     }
 
     /// A source, under its own id.
+    ///
+    /// # Panics
+    /// When the pipeline has no such source.
+    #[track_caller]
     pub fn source<S: SourceFn>(&mut self) -> PipelineSource<'_, <S::Source as Source>::Record> {
         self.source_at::<S>(S::ID)
     }
 
     /// A source that was opened under another id, with `at`.
+    ///
+    /// # Panics
+    /// When the pipeline has no such source.
+    #[track_caller]
     pub fn source_at<S: SourceFn>(&mut self, id: &str) -> PipelineSource<'_, <S::Source as Source>::Record> {
         PipelineSource::new(&self.simulation, id)
     }

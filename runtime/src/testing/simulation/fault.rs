@@ -55,7 +55,12 @@ pub(crate) enum Planned {
 pub(crate) struct Faults {
     plan: VecDeque<(Planned, Fault)>,
     passed: u64,
-    /// How often each place was passed, in the order in which they were first; for plans, and for the story.
+    /// How many faults of the plan have happened.
+    pub happened: u64,
+    /// Those of the plan that nothing will come to any more.
+    given_up: u64,
+    calm: bool,
+    /// How often each place was passed, in the order in which they were first, before nothing went wrong any more.
     pub counts: Vec<(&'static str, u64)>,
     /// What is to happen at the next place of this name.
     armed: Option<&'static str>,
@@ -64,6 +69,17 @@ pub(crate) struct Faults {
 impl Faults {
     pub fn plan(&mut self, plan: impl IntoIterator<Item = (Planned, Fault)>) {
         self.plan = plan.into_iter().collect();
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn calm(&mut self) {
+        self.calm = true;
+        self.given_up += self.plan.drain(..).len() as u64;
+    }
+
+    /// How many faults of the plan have not happened.
+    pub fn unmet(&self) -> u64 {
+        self.given_up + self.plan.len() as u64
     }
 
     pub fn passed(&self) -> u64 {
@@ -76,6 +92,9 @@ impl Faults {
     }
 
     fn count(&mut self, place: &'static str) {
+        if self.calm {
+            return;
+        }
         self.passed += 1;
         match self.counts.iter_mut().find(|(name, _)| std::ptr::eq(*name, place) || *name == place) {
             Some((_, times)) => *times += 1,
@@ -97,7 +116,9 @@ impl Faults {
             }
             (Planned::At(..), _) => false,
         };
-        if here { self.plan.pop_front().map(|(_, fault)| fault) } else { None }
+        let (_, fault) = if here { self.plan.pop_front() } else { None }?;
+        self.happened += 1;
+        Some(fault)
     }
 }
 

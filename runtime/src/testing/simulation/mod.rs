@@ -45,10 +45,12 @@ use crate::job::runner::Runner;
 use crate::job::wire;
 use crate::progress::Summary;
 use crate::settings::Settings;
+use crate::testing::named::Known;
 use crate::threads::Turn;
 use crate::time::Timestamp;
 use environment::Simulated;
 use process::{Body, Process};
+use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -70,6 +72,8 @@ pub(crate) struct Simulation {
     /// Whose turns are being taken, the innermost last.
     stack: RefCell<Vec<(Pid, usize)>>,
     ended: RefCell<Vec<Ended>>,
+    /// The types of the sources' records, by id.
+    sources: Rc<RefCell<Known>>,
     /// The facts of the sinks, by id.
     sinks: Rc<RefCell<BTreeMap<String, Arc<SinkFacts>>>>,
     next_pid: Cell<u32>,
@@ -85,11 +89,13 @@ pub(crate) struct Simulation {
 struct Places {
     world: Arc<World>,
     pid: Pid,
+    sources: Rc<RefCell<Known>>,
     sinks: Rc<RefCell<BTreeMap<String, Arc<SinkFacts>>>>,
 }
 
 impl StandIns for Places {
-    fn source(&self, id: &str) -> Arc<dyn SourceStandIn> {
+    fn source(&self, id: &str, record: TypeId) -> Arc<dyn SourceStandIn> {
+        self.sources.borrow_mut().insert(id.to_owned(), record);
         Arc::new(source::SimulatedSource { world: self.world.clone(), pid: self.pid, id: id.to_owned() })
     }
 
@@ -121,6 +127,7 @@ impl Simulation {
             processes: RefCell::default(),
             stack: RefCell::default(),
             ended: RefCell::default(),
+            sources: Rc::default(),
             sinks: Rc::default(),
             next_pid: Cell::new(1),
             faults: RefCell::default(),
@@ -134,7 +141,8 @@ impl Simulation {
     /// Starts a process with so many workers.
     pub fn start(self: &Rc<Self>, workers: usize) -> Result<Pid> {
         let pid = Pid(self.next_pid.replace(self.next_pid.get() + 1));
-        let places = Places { world: self.world.clone(), pid, sinks: self.sinks.clone() };
+        let (sources, sinks) = (self.sources.clone(), self.sinks.clone());
+        let places = Places { world: self.world.clone(), pid, sources, sinks };
         let stop = Arc::new(AtomicBool::new(false));
         let runner = (self.launch)(Rc::new(places), pid, workers, stop.clone())?;
         self.world.with(|state| {
@@ -249,6 +257,16 @@ impl Simulation {
     /// Somebody outside has done something that all may have waited for.
     pub fn wake_all(&self) {
         self.processes.borrow_mut().values_mut().for_each(Process::wake);
+    }
+
+    /// The sources of the pipeline, once a process was started.
+    pub fn known_sources(&self) -> Known {
+        self.sources.borrow().clone()
+    }
+
+    /// And its sinks.
+    pub fn known_sinks(&self) -> Known {
+        self.sinks.borrow().iter().map(|(id, facts)| (id.clone(), facts.record)).collect()
     }
 
     pub fn sink(&self, id: &str) -> Option<Arc<SinkFacts>> {
