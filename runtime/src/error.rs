@@ -37,6 +37,8 @@ pub enum ErrorKind {
     FateUnknown,
     /// Something did not finish within its time limit.
     Timeout,
+    /// It did not come to a stop within its time limit. Nothing is lost; another process has to go on.
+    Stuck,
     /// A broken invariant of this crate: a bug.
     Internal,
 }

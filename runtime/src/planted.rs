@@ -39,6 +39,10 @@ pub(crate) enum Bug {
     RetentionDeletesNamed,
     /// Restored positions are those of a first start.
     PositionsForgotten,
+    /// The first barrier of a process gets lost, if its number is even; the job goes on when its time is up.
+    FirstBarrierLost,
+    /// A publication that is given up does not take its slot, so that it can land later, and its output is aborted.
+    NothingAbandoned,
     /// It is not checked that what Kafka describes is this process's own transaction.
     IdentityUnproven,
     /// A transactional id is used again as soon as its transaction is committed.

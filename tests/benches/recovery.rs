@@ -4,11 +4,11 @@
 //! `cargo bench -p staunch-tests --bench recovery`; `STAUNCH_TEST_BROKERS` names a cluster, else a broker is
 //! started. `STAUNCH_REPLAY_RECORDS` is the number of records of a replay, a million by default.
 
-use staunch::Epoch;
 use staunch::api::sink::{Committable, Sink, SinkContext};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::KafkaSink;
 use staunch::testing::permit::recover;
+use staunch::{Cancellation, Epoch};
 use staunch_tests::kafka::{Client, Record, Session, listed, shared};
 use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +46,7 @@ fn attempt(client: &Client, lineage: &str, listed: &[Committable]) -> Duration {
         workers: 1,
         epoch_interval: Duration::from_secs(1),
         epoch_within: Duration::from_secs(1),
+        cancellation: Cancellation::default(),
     };
     let started = Instant::now();
     let mut opened = sink.open(&context).expect("opened");

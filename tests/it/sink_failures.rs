@@ -140,3 +140,25 @@ fn a_sink_that_blocks_for_a_while_is_restarted() {
         }
     });
 }
+
+/// All input has ended, so nothing else is left to take in what the last checkpoint has prepared.
+#[test]
+fn a_last_checkpoint_that_is_late_is_tried_again() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(300, 6, 2), Faults::default().at(Step::Prepare, 1, Act::Block));
+        let mut settings = settings(dir.path(), 2);
+        settings.checkpoint.interval = Duration::from_secs(3_600);
+        settings.checkpoint.timeout = Duration::from_millis(400);
+        settings.checkpoint.tolerated_timeouts = 20;
+        let running = start(t.job_with(settings));
+        t.faults.wait_for(Step::Prepare, 1);
+        // Several timeouts: nothing tells of them but time.
+        std::thread::sleep(Duration::from_millis(1_000));
+        t.faults.release();
+        let summary = running.join().unwrap().unwrap();
+        assert_eq!((summary.outcome, summary.attempts, summary.checkpoints), (Outcome::Ended, 1, 1));
+        assert!(summary.last_epoch > Some(staunch::Epoch(1)), "{summary:?}");
+        t.assert_exact();
+    });
+}

@@ -1,9 +1,10 @@
 //! Two copies of a job on one store: the younger takes over, the older stops and commits nothing more.
 
-use crate::tally::{Tallying, make_items, start};
+use crate::tally::{Tallying, make_items, settings, start};
 use staunch::{ErrorKind, Outcome};
 use staunch_tests::faults::{Act, Faults, Step};
 use staunch_tests::guard::job_test;
+use std::time::Duration;
 
 #[test]
 fn the_older_copy_is_superseded_and_what_it_had_not_published_never_appears() {
@@ -46,6 +47,29 @@ fn a_copy_that_sleeps_between_prepare_and_publish_wakes_up_superseded() {
         old.faults.release();
         let error = running.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Superseded, "{error}");
+        new.assert_exact();
+    });
+}
+
+#[test]
+fn a_copy_that_fails_after_it_was_superseded_says_so_and_what_failed() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Tallying::new(make_items(300, 30, 3), Faults::default());
+        let mut never = settings(dir.path(), 2);
+        // It publishes nothing, so only its failure makes it look.
+        (never.checkpoint.interval, never.restart.attempts) = (Duration::from_secs(3_600), 0);
+        old.input.open_each(10);
+        let running = start(old.job_with(never));
+        old.faults.wait_for(Step::Record, 30);
+
+        let mut new = Tallying::opened(old.items.clone(), Faults::default());
+        new.output = old.output.without_faults();
+        assert_eq!(new.job(dir.path(), 3).run().unwrap().outcome, Outcome::Ended);
+        let _ = old.faults.clone().from(Step::Poll, 1, Act::Fail);
+        let error = running.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Superseded, "{error}");
+        assert!(error.to_string().contains("planned failure: Poll"), "{error}");
         new.assert_exact();
     });
 }

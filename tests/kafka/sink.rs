@@ -1,11 +1,11 @@
 //! Writing exactly once: what becomes visible when, driven by hand.
 
 use crate::support::{EPOCH_WITHIN, Job, WITHIN, eventually, kafka, numbers, parsed, sink};
-use staunch::api::sink::{Sink, SinkContext, SinkWriter, TwoPhaseCommit};
+use staunch::api::sink::{Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::{KafkaCommittable, KafkaSink};
 use staunch::testing::permit::permit;
-use staunch::{Epoch, ErrorKind, Timestamp};
+use staunch::{Cancellation, Epoch, ErrorKind, Timestamp};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -114,6 +114,33 @@ fn an_epoch_without_records_has_no_transaction() {
     job.commit(&committable);
     assert_eq!(job.try_prepare().unwrap(), None);
     assert_eq!(client.committed_values(&topic), numbers(0..3));
+}
+
+#[test]
+fn a_broker_that_is_gone_is_named_and_no_later_epoch_overtakes_what_it_has_not_taken() {
+    let Some(broker) = staunch_tests::kafka::own() else { return };
+    let client = broker.client();
+    let (topic, lineage) = (client.topic("gone", 1), client.name("lineage"));
+    let timeout = Duration::from_secs(8);
+    let mut job = Job::start(&[sink(&client, &topic).transaction_timeout(timeout)], &lineage);
+    job.write(0, numbers(0..10));
+    let first = job.prepare();
+    job.commit(&first);
+    job.write(0, numbers(10..11));
+    // The transaction of the next epoch is ready: only the order of records keeps the writer from taking it.
+    let prefix = format!("tests/{lineage}/");
+    eventually("ready", || (client.cluster().list(&prefix, WITHIN).unwrap().len() >= 3).then_some(()));
+    broker.kill();
+    job.write(0, numbers(11..20));
+    let epoch = job.epoch;
+    let bytes = job.writers[0].seal(epoch).unwrap();
+    job.writers[0].seal(epoch.next()).unwrap();
+    assert!(!job.writers[0].ready().unwrap(), "an epoch without records hides those that are under way");
+
+    let share = Share { sink: "sink".into(), worker: 0, bytes };
+    let error = job.participant.prepare(epoch, vec![share]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Sink | ErrorKind::Timeout), "{error}");
+    assert!(error.to_string().contains(broker.address()), "{error}");
 }
 
 #[test]
@@ -237,7 +264,17 @@ fn nothing_is_committed_without_its_permit() {
 
 fn context<'a>(participant: &'a str, lineage: &'a str) -> SinkContext<'a> {
     let (epoch, epoch_interval, epoch_within) = (Epoch(1), EPOCH_WITHIN, EPOCH_WITHIN);
-    SinkContext { participant, job: "tests", lineage, attempt: 1, epoch, workers: 1, epoch_interval, epoch_within }
+    SinkContext {
+        participant,
+        job: "tests",
+        lineage,
+        attempt: 1,
+        epoch,
+        workers: 1,
+        epoch_interval,
+        epoch_within,
+        cancellation: Cancellation::default(),
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use staunch::connectors::kafka::{
     KafkaCommittable, KafkaParticipant, KafkaReader, KafkaSink, KafkaSource, KafkaWriter,
 };
 use staunch::testing::permit::{permit, recover, recover_by};
-use staunch::{Epoch, Result, Timestamp};
+use staunch::{Cancellation, Epoch, Result, Timestamp};
 use staunch_tests::kafka::Client;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -135,6 +135,7 @@ fn open<F: Format>(sink: &KafkaSink<F>, lineage: &str, epoch: Epoch, workers: us
         workers,
         epoch_interval: EPOCH_WITHIN,
         epoch_within: EPOCH_WITHIN,
+        cancellation: Cancellation::default(),
     };
     sink.open(&context)
 }

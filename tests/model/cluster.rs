@@ -19,10 +19,12 @@ pub fn records_of(epochs: u8) -> Records {
     (0..WORKERS).flat_map(|worker| (0..epochs).map(move |epoch| record(worker, epoch))).sum()
 }
 
-/// How many ids a job has at each sink: two in rotation, and that of replays.
-pub const IDS: usize = 3;
+/// How many ids there are at each sink: a job's two in rotation, that of its replays, and a stranger's.
+pub const IDS: usize = 4;
 /// The id of replays.
 pub const REPLAY: u8 = 2;
+/// The id of a job of another lineage, where lineages are in ids.
+pub const STRANGER: u8 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {

@@ -15,6 +15,7 @@
 
 mod attempt;
 mod cluster;
+mod ends;
 mod forget;
 mod protocol;
 mod world;
@@ -91,6 +92,13 @@ struct Faults {
     strangers: u8,
     /// How many attempts may give up. Faults make them, and there are few: who needs more goes on for ever.
     restarts: u8,
+}
+
+impl Faults {
+    /// Nothing more can go wrong. That attempts give up is no fault.
+    fn none(self) -> bool {
+        self == Self { restarts: self.restarts, ..NONE }
+    }
 }
 
 const NONE: Faults = Faults {

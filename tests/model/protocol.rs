@@ -1,7 +1,7 @@
 //! The model as `stateright` explores it: what can happen next, and what must hold whatever happens.
 
 use crate::attempt::{Attempt, Phase, Step};
-use crate::cluster::records_of;
+use crate::cluster::{STRANGER, records_of};
 use crate::forget::NEW;
 use crate::world::World;
 use crate::{CHECKPOINTS, Faults, Guards, SINKS};
@@ -30,7 +30,7 @@ pub enum Action {
     Expire(usize, u8),
     /// Somebody takes over an id that an attempt has just written to.
     TakeOver(usize),
-    /// A job of another lineage starts, and aborts what lingers under its own ids.
+    /// A job of another lineage starts: it aborts what lingers under its ids, and writes with them.
     Stranger(usize, u8),
 }
 
@@ -66,8 +66,9 @@ impl Model for Protocol {
             if left.take_overs > 0 && own.is_some() {
                 actions.push(Action::TakeOver(sink));
             }
-            if left.strangers > 0 && !self.guards.lineage_in_ids {
-                actions.extend((0..2).map(|id| Action::Stranger(sink, id)));
+            if left.strangers > 0 {
+                let ids = if self.guards.lineage_in_ids { STRANGER..=STRANGER } else { 0..=1 };
+                actions.extend(ids.map(|id| Action::Stranger(sink, id)));
             }
         }
     }
@@ -118,7 +119,8 @@ impl Model for Protocol {
             }
             Action::Stranger(sink, id) => {
                 next.left.strangers -= 1;
-                next.clusters[sink].init(id, false);
+                let session = next.clusters[sink].init(id, false);
+                next.clusters[sink].begin(id, session, true);
             }
         }
         next.tidy();
@@ -135,10 +137,11 @@ impl Model for Protocol {
             Property::always(NOTHING_LOST, |_, world: &World| {
                 world.attempts().filter(|attempt| attempt.has_settled()).all(|attempt| world.holds(attempt.epochs))
             }),
+            Property::sometimes(ALL_WENT_WRONG, |_, world: &World| world.left.none()),
             Property::always(ENDS, |protocol: &Self, world: &World| {
                 let mut actions = Vec::new();
                 protocol.actions(world, &mut actions);
-                !actions.is_empty() || (world.finished && world.holds(CHECKPOINTS))
+                !actions.is_empty() || world.has_ended()
             }),
         ]
     }
@@ -155,7 +158,9 @@ pub const IN_ORDER: &str = "a worker's records are committed in order";
 pub const NEVER_ABORTED: &str = "nobody aborts what is listed";
 /// I1: an attempt that has recovered goes on from output that is all there.
 pub const NOTHING_LOST: &str = "what positions have passed is committed";
-/// Whatever happened, it ends, and then everything is committed.
+/// What may go wrong does: in some world all of it has.
+pub const ALL_WENT_WRONG: &str = "everything has gone wrong that may";
+/// Whatever happened, nobody waits for what never comes: it ends, and then everything is committed.
 pub const ENDS: &str = "the job ends with everything committed";
 
 impl World {
@@ -179,6 +184,11 @@ impl World {
 
     fn attempts(&self) -> impl Iterator<Item = &Attempt> {
         self.zombie.iter().chain([&self.current])
+    }
+
+    /// The job has come to its end, and everything is committed.
+    pub fn has_ended(&self) -> bool {
+        self.finished && self.holds(CHECKPOINTS)
     }
 
     /// Readers of every sink have seen the records of so many epochs.

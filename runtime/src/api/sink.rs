@@ -19,6 +19,7 @@ use super::transactions::TransactionTool;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -107,9 +108,12 @@ pub struct SinkContext<'a> {
     pub workers: usize,
     /// The time from the first record of an epoch to its barrier: the checkpoint interval.
     pub epoch_interval: Duration,
-    /// The longest time from the first record of an epoch until its checkpoint is complete or has failed:
-    /// the checkpoint interval and the checkpoint's own timeout.
+    /// The longest time from the first record of an epoch until its output is committed or the attempt has
+    /// failed: the checkpoint interval, and the timeouts of its own checkpoint and of those that may be late
+    /// before that is a failure.
     pub epoch_within: Duration,
+    /// Set when the attempt ends, while `prepare`, `commit` or `abort` may still wait for an answer.
+    pub cancellation: Cancellation,
 }
 
 /// What a writer is told when it is made.

@@ -98,7 +98,7 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Inject a barrier into every source of every worker. After one of kind `Suspend` or `End`
-    /// nothing more is read.
+    /// nothing more is read; another one may follow, when that one was too late.
     Barrier { epoch: Epoch, kind: CheckpointKind },
     /// Let a participant prepare.
     Prepare { participant: String, epoch: Epoch, shares: Vec<Share> },

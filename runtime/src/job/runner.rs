@@ -177,7 +177,7 @@ impl Runner {
     fn end(&mut self, outcome: Result<Outcome>) -> Turn {
         let error = match outcome {
             Ok(outcome) => return self.go_on(Phase::Over(Ok(self.summary(outcome)))),
-            Err(error) => error,
+            Err(error) => self.why_failed(error),
         };
         self.told.failed += 1;
         self.failure = Some(error.to_string());

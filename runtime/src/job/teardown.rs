@@ -1,10 +1,10 @@
 //! Ending an attempt: everything is told to stop, and waited for, but not for ever.
 
+use super::Event;
 use super::participants::Participants;
 use super::storage::Storage;
 use super::workers::Workers;
-use super::{Event, internal};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -47,9 +47,10 @@ impl Threads {
         if now <= deadline {
             return Ok(false);
         }
-        Err(internal(&format!(
+        let message = format!(
             "threads do not end within {at_most:?} (workers {workers:?}, sinks {participants:?}): code in an operator or a \
              client library blocks; nothing is lost, start the process again"
-        )))
+        );
+        Err(Error::new(ErrorKind::Stuck, message))
     }
 }

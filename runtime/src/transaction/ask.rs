@@ -47,7 +47,7 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate,
     let (mut fates, mut may_change) = (Vec::new(), false);
     let mut topics = TopicIds::default();
     for range in &ours.partitions {
-        if topics.get(brokers, &range.topic)?.as_ref() != Some(&range.topic_id) {
+        if !topics.has(brokers, range)? {
             fates.push(Fate::Unknown(format!("the topic {} was deleted since", range.topic)));
             continue;
         }
@@ -73,6 +73,11 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate,
 pub(super) struct TopicIds(BTreeMap<String, Option<String>>);
 
 impl TopicIds {
+    /// Whether there is still the topic that a range is in.
+    pub fn has(&mut self, brokers: &mut impl Brokers, range: &PartitionRange) -> Result<bool> {
+        Ok(self.get(brokers, &range.topic)?.as_ref() == Some(&range.topic_id))
+    }
+
     pub fn get(&mut self, brokers: &mut impl Brokers, topic: &str) -> Result<&Option<String>> {
         Ok(match self.0.entry(topic.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),

@@ -1,5 +1,6 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
+use super::ask::TopicIds;
 use super::brokers::{Brokers, Described, Isolation};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare, id_number, is_replay};
 use super::producers::{Answer, LiveProducer};
@@ -240,7 +241,7 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     }
 
     fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
-        match settle(&mut self.brokers, transaction, Wish::Commit)? {
+        match settle(&mut self.brokers, transaction, Wish::Commit, &mut TopicIds::default())? {
             Ended::Committed => Ok(()),
             Ended::Aborted => {
                 let message = format!(

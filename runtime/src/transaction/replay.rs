@@ -28,6 +28,7 @@ pub(super) fn replay(
     published: Published,
     transactions: &[KafkaCommittable],
     aborted: &[usize],
+    topics: &mut TopicIds,
     recovery: &mut Recovery<'_>,
 ) -> Result<Option<Published>> {
     let mut new = transactions.to_vec();
@@ -40,7 +41,7 @@ pub(super) fn replay(
             id = old.transactional_id, epoch = %old.epoch, records = old.records, places = old.places(),
             "a transaction that the checkpoint lists was aborted; writing its records again from the log"
         );
-        let missing = missing(brokers, old)?;
+        let missing = missing(brokers, old, topics)?;
         let kept = rewrite(brokers, old, &missing, &mut losses, &mut begun)?;
         new[at].records = 0;
         if let Some(kept) = kept {
@@ -113,9 +114,8 @@ impl Losses {
 }
 
 /// Why a range cannot be read any more, by partition; found before anything is written.
-fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Vec<Option<String>>> {
-    let mut topics = TopicIds::default();
-    old.partitions.iter().map(|range| why_missing(brokers, old, range, &mut topics)).collect()
+fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable, topics: &mut TopicIds) -> Result<Vec<Option<String>>> {
+    old.partitions.iter().map(|range| why_missing(brokers, old, range, topics)).collect()
 }
 
 fn why_missing(

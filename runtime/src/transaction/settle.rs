@@ -1,6 +1,6 @@
 //! Makes sure that what a manifest lists is committed, whoever prepared it.
 
-use super::ask::ask;
+use super::ask::{TopicIds, ask};
 use super::brokers::{Brokers, Isolation};
 use super::committable::{KafkaCommittable, Prepared, is_replay};
 use super::fate::Fate;
@@ -34,8 +34,15 @@ pub(super) enum Wish {
     Abort,
 }
 
-/// Ends a listed transaction if it is open, and tells how it ended.
-pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: Wish) -> Result<Ended> {
+/// Ends a listed transaction if it is open, and tells how it ended. One with records in a topic that is gone
+/// is aborted, as nobody can see all of it any more: what is left of it is written again like that of any
+/// other that was aborted, and the loss is told there.
+pub(super) fn settle(
+    brokers: &mut impl Brokers,
+    ours: &KafkaCommittable,
+    wish: Wish,
+    topics: &mut TopicIds,
+) -> Result<Ended> {
     if planted(Bug::AnswerDecides) {
         let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
         return Ok(if code == 0 { Ended::Committed } else { Ended::Aborted });
@@ -52,10 +59,10 @@ pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: 
             Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
         }
-        reach_all(brokers, ours)?;
+        let commit = reach_all(brokers, ours, topics)? && wish == Wish::Commit;
         // The answer is the same for "committed before" and "lost": only the fate decides.
         crash_point("kafka-before-end");
-        let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
+        let code = brokers.end(&ours.transactional_id, ours.producer(), commit)?;
         crash_point("kafka-ended");
         if brokers.now() >= deadline {
             let message = format!("the transaction {} stays open, EndTxn says error {code}", ours.transactional_id);
@@ -69,12 +76,17 @@ pub(super) fn settle(brokers: &mut impl Brokers, ours: &KafkaCommittable, wish: 
 
 /// Kafka 4 forgets the markers of partitions without a leader when a transaction ends: it counts as
 /// complete, and their readers wait for ever (KAFKA-20734). So all have to answer first; the error names
-/// the one that does not.
-fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<()> {
+/// the one that does not. Those of a topic that is gone never will, and have no readers: false if there is one.
+fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<bool> {
+    let mut all_there = true;
     for range in &ours.partitions {
-        brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+        if topics.has(brokers, range)? {
+            brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+        } else {
+            all_there = false;
+        }
     }
-    Ok(())
+    Ok(all_there)
 }
 
 /// Settles one committable of the restored manifest. What was aborted is written again from the
@@ -87,13 +99,13 @@ pub(super) fn settle_published(
     mut wish: Wish,
     check: impl Fn(&KafkaCommittable) -> Result<()>,
 ) -> Result<(Option<Prepared>, bool)> {
-    let mut replays = 0;
+    let (mut replays, mut topics) = (0, TopicIds::default());
     loop {
         let prepared = listed(&published)?;
         prepared.transactions().iter().try_for_each(&check)?;
         let mut aborted = Vec::new();
         for (at, transaction) in prepared.transactions().iter().enumerate() {
-            match settle(brokers, transaction, wish)? {
+            match settle(brokers, transaction, wish, &mut topics)? {
                 Ended::Committed => {}
                 Ended::Aborted => aborted.push(at),
             }
@@ -117,7 +129,7 @@ pub(super) fn settle_published(
         replays += 1;
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;
-        match replay::replay(brokers, published, prepared.transactions(), &aborted, recovery)? {
+        match replay::replay(brokers, published, prepared.transactions(), &aborted, &mut topics, recovery)? {
             Some(replaced) => published = replaced,
             None => return Ok((None, true)),
         }

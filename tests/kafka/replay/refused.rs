@@ -98,6 +98,26 @@ fn the_topic_was_deleted() {
     assert_eq!(manifest.revision(), 0);
 }
 
+/// Nobody can see all of it any more, so it is aborted; the loss is what was in that topic, and the rest is
+/// written again when that is asked for.
+#[test]
+fn a_topic_was_deleted_while_the_transaction_is_open() {
+    let client = kafka!();
+    let mut written = Written::new(&client, &[], LONG, &[]);
+    let lost = client.topic("lost", 1);
+    written.session.begin();
+    written.write_part(0, 40);
+    written.session.send(&lost, 0, super::records("ours", 40, 10, written.now_ms));
+    written.session.flush();
+    let manifest = written.prepared();
+    client.delete(&lost);
+    assert_lost(&written, &manifest, 10);
+    recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
+    written.assert_equal();
+    let left = &manifest.listed()[0];
+    assert!(left.records == 40 && left.partitions.iter().all(|range| range.topic == written.topic), "{left:?}");
+}
+
 /// The cleaner removes an aborted transaction's records; the abort itself stays known.
 #[test]
 fn the_topic_was_compacted() {

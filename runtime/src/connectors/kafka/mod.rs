@@ -8,6 +8,7 @@
 //! writer  lanes  routes     messages to librdkafka: which topic, what is refused; never blocks a worker
 //! participant               two-phase commit; what is decided, and when, is in `crate::transaction`
 //! pool  producer  tally     transactional producers, one transaction per epoch and shard, delivery reports
+//! flush                     waits for those reports, and tells what holds them up
 //! brokers                   the cluster, as the protocol asks it
 //! checks                    what is looked at before a sink writes
 //! tool                      what the commands about transactions see
@@ -32,6 +33,7 @@
 mod ask;
 mod brokers;
 mod checks;
+mod flush;
 mod lanes;
 mod log;
 mod message;

@@ -5,6 +5,7 @@
 
 use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
+use super::flush::{Awaited, Flush};
 use super::lanes::Lanes;
 use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
@@ -18,14 +19,13 @@ use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::transaction::{SharedRotation, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long librdkafka flushes before delivery reports are looked at again.
-const FLUSH_STEP: Duration = Duration::from_millis(100);
 /// librdkafka waits so long, give or take a fifth, before it sends a request again. More than its own
 /// 100 ms, so that a slow commit can still be told from a repeated one.
 const RETRY_BACKOFF_MS: u64 = 400;
@@ -86,11 +86,11 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+    fn plan(&self, prefix: Option<String>, cancellation: Cancellation) -> Result<Plan> {
         let config = self.producer()?;
         let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, prefix, shards: self.shards, clean_within })
+        Ok(Plan { config, prefix, shards: self.shards, clean_within, cancellation })
     }
 }
 
@@ -104,6 +104,7 @@ pub struct KafkaParticipant {
     /// How many there are.
     writers: usize,
     routes: Arc<Routes>,
+    cancellation: Cancellation,
     /// Without transactions: records that were sent for the writers since the start, by route.
     sent_for: BTreeMap<usize, u64>,
 }
@@ -117,6 +118,7 @@ impl KafkaParticipant {
         let mut transactions = None;
         if options.exactly_once {
             let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
             let prefix = format!("{}/{}/", context.job, context.lineage);
@@ -125,7 +127,8 @@ impl KafkaParticipant {
             transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
+        let cancellation = context.cancellation.clone();
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, cancellation, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
@@ -171,13 +174,12 @@ impl KafkaParticipant {
     /// Sends what the writers had to leave, and adds it to what they sealed.
     fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
+        let mut flush = Flush::new(&self.options.settings, deadline, self.cancellation.clone());
         for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
             let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
             while !lanes.give_all(&mut kept)? {
-                outlet.check()?;
-                in_time(deadline)?;
-                outlet.flush(FLUSH_STEP);
+                flush.step(&outlet, || Awaited { topics: self.routes.topics(), records: kept.len() as u64 })?;
             }
             for Sealed { route, records } in lanes.seal(true) {
                 *self.sent_for.entry(route).or_default() += records;
@@ -205,13 +207,24 @@ impl KafkaParticipant {
 }
 
 /// Waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], within: Duration) -> Result<()> {
-    let deadline = Instant::now() + within;
+fn drain(
+    outlet: &Outlet,
+    sealed: &[&Sealed],
+    routes: &Routes,
+    options: &Options,
+    cancellation: &Cancellation,
+) -> Result<()> {
+    let deadline = Instant::now() + options.transaction_timeout;
+    let mut flush = Flush::new(&options.settings, deadline, cancellation.clone());
     let tally = outlet.tally();
-    while sealed.iter().any(|sealed| tally.acknowledged_of(sealed.route) < sealed.records) {
-        outlet.check()?;
-        in_time(deadline)?;
-        outlet.flush(FLUSH_STEP);
+    let missing = |sealed: &Sealed| sealed.records.saturating_sub(tally.acknowledged_of(sealed.route));
+    let awaited = || {
+        let late = sealed.iter().filter(|sealed| missing(sealed) > 0);
+        let topics = late.map(|sealed| routes.get(sealed.route).0.topic).collect();
+        Awaited { topics, records: sealed.iter().map(|sealed| missing(sealed)).sum() }
+    };
+    while sealed.iter().any(|sealed| missing(sealed) > 0) {
+        flush.step(outlet, awaited)?;
     }
     outlet.check()
 }
@@ -254,13 +267,6 @@ fn claim_cluster(cluster_id: &str, context: &SinkContext<'_>) -> Result<()> {
     }
 }
 
-fn in_time(deadline: Instant) -> Result<()> {
-    if Instant::now() < deadline {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Timeout, "Kafka did not take all records before the transaction's timeout"))
-}
-
 impl TwoPhaseCommit for KafkaParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         let (mut prefix, mut listed) = (None, BTreeSet::new());
@@ -279,7 +285,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
+        self.pool =
+            Some(Pool::start(self.options.plan(prefix, self.cancellation.clone())?, self.waiters.clone(), listed)?);
         Ok(())
     }
 
@@ -291,7 +298,7 @@ impl TwoPhaseCommit for KafkaParticipant {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
-        let (timeout, routes) = (self.options.transaction_timeout, self.routes.clone());
+        let (options, routes, cancellation) = (&self.options, self.routes.clone(), self.cancellation.clone());
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
@@ -301,7 +308,7 @@ impl TwoPhaseCommit for KafkaParticipant {
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
-            drain(outlet, &sealed, timeout)?;
+            drain(outlet, &sealed, &routes, options, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
         match &mut self.transactions {

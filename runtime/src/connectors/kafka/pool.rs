@@ -10,6 +10,7 @@ use super::producer::{Outlet, Poller, Waiters};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::transaction::{Rotation, SharedRotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +42,7 @@ pub(super) struct Plan {
     pub shards: usize,
     /// A commit that was answered within this time was asked for once.
     pub clean_within: Duration,
+    pub cancellation: Cancellation,
 }
 
 /// What a writer could not send before it sealed an epoch, in order.
@@ -175,6 +177,7 @@ impl Pool {
     }
 
     fn wait(&self, deadline: Instant) -> Result<()> {
+        self.plan.cancellation.check()?;
         if Instant::now() >= deadline {
             return Err(Error::new(ErrorKind::Timeout, "no Kafka producer became ready in time: is Kafka up?"));
         }

@@ -5,7 +5,7 @@ use super::producer::Outlet;
 use super::raw::{Answer, Found};
 use crate::error::{Error, ErrorKind, Result};
 use rdkafka::types::RDKafkaErrorCode;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub(super) struct Routes(Mutex<State>);
 struct State {
     routes: Vec<Route>,
     topics: HashMap<String, (Known, Instant)>,
+    /// Of each topic that could be written to, also when it cannot be any more.
+    ids: HashMap<String, String>,
 }
 
 impl Routes {
@@ -68,11 +70,8 @@ impl Routes {
     pub fn get(&self, number: usize) -> (Route, String) {
         let state = self.state();
         let route = state.routes[number].clone();
-        let id = match state.topics.get(&route.topic) {
-            Some((Known::Topic { id, .. }, _)) => id.clone(),
-            _ => String::new(),
-        };
-        (route, id)
+        let id = state.ids.get(&route.topic).cloned();
+        (route, id.unwrap_or_default())
     }
 
     /// What is known, unless it is to be asked anew: that a topic is missing or may not be written to
@@ -82,6 +81,11 @@ impl Routes {
         let (known, since) = state.topics.get(topic)?;
         let believed = matches!(known, Known::Topic { .. }) || now.duration_since(*since) < BELIEVED;
         believed.then(|| known.clone())
+    }
+
+    /// The topics that were written to.
+    pub fn topics(&self) -> BTreeSet<String> {
+        self.state().routes.iter().map(|route| route.topic.clone()).collect()
     }
 
     /// Whether the topic was last asked about so long ago that it may have got more partitions.
@@ -124,6 +128,9 @@ impl Routes {
         let mut state = self.state();
         if state.topics.len() >= REFUSED_MAX {
             state.topics.retain(|_, (known, _)| matches!(known, Known::Topic { .. }));
+        }
+        if let Known::Topic { id, .. } = &known {
+            state.ids.insert(topic.to_owned(), id.clone());
         }
         state.topics.insert(topic.to_owned(), (known.clone(), now));
         known
@@ -187,6 +194,9 @@ mod tests {
         assert_eq!(routes.add(route.clone()), 0);
         assert_eq!(routes.get(0), (route.clone(), String::new()));
         routes.learn("t", &told(None, true), Instant::now());
+        assert_eq!(routes.get(0), (route.clone(), "id".to_owned()));
+        // What was written is still in that topic.
+        routes.learn("t", &told(None, false), Instant::now());
         assert_eq!(routes.get(0), (route, "id".to_owned()));
     }
 

@@ -199,7 +199,9 @@ impl<F: Format> SinkWriter for KafkaWriter<F> {
         }
         let sealed = self.lanes.seal(self.pool.is_transactional());
         let bytes = serde_json::to_vec(&sealed);
-        if self.pool.is_transactional() || deferred {
+        // While an earlier epoch is awaited nothing is handed over: unless something is left to the participant,
+        // which sends it behind that, the earlier one goes on being awaited.
+        if deferred || self.pool.is_transactional() && self.awaited.is_none() {
             self.awaited = Some(Awaited { epoch, sealed, deferred });
         }
         self.epoch = epoch.next();

@@ -14,7 +14,8 @@
 //! A checkpoint that is not complete in time is abandoned, not the attempt: nothing has failed. Its sources'
 //! positions and its state are forgotten, but not what its sinks sealed, as state has moved on: that is
 //! prepared all the same, listed by the next manifest beside the next epoch's, and never aborted unless
-//! the attempt fails.
+//! the attempt fails. The last checkpoint is no exception: after its barrier nothing is read, but barriers
+//! still pass.
 //!
 //! Must not know threads, channels, stores or clocks: `now_ms` is passed in, and rises.
 
@@ -134,7 +135,8 @@ impl Coordinator {
                 if let Phase::Collecting(flight, collecting) = &mut self.phase {
                     unlisted.extend(collecting.take_prepared(flight.epoch));
                 }
-                if let (true, Phase::Publishing(_, pending)) = (planted(Bug::LostAnswerIsFailure), &mut self.phase) {
+                let given_up = planted(Bug::LostAnswerIsFailure) || planted(Bug::NothingAbandoned);
+                if let (true, Phase::Publishing(_, pending)) = (given_up, &mut self.phase) {
                     unlisted.append(pending);
                 }
                 effects.extend(unlisted.into_iter().map(|committable| Effect::Abort { committable }));
@@ -388,9 +390,9 @@ impl Coordinator {
             "{} {} did not finish within {} ms: it waited for {missing}",
             flight.kind, flight.epoch, self.settings.timeout_ms
         );
-        // After the barrier of any other kind nothing more is read: there is no next one to carry into.
-        let may_wait = flight.kind == CheckpointKind::Checkpoint && self.timeouts < self.settings.tolerated_timeouts;
-        if let (Phase::Collecting(_, collecting), true) = (&mut self.phase, may_wait) {
+        if let (Phase::Collecting(_, collecting), true) =
+            (&mut self.phase, self.timeouts < self.settings.tolerated_timeouts)
+        {
             let mut output = std::mem::take(collecting);
             output.forget_state();
             if planted(Bug::CarriedAborted) {

@@ -395,13 +395,35 @@ fn a_late_failure_of_a_carried_epoch_fails_the_attempt() {
 }
 
 #[test]
-fn the_last_checkpoint_takes_in_carried_output_and_is_not_carried_itself() {
+fn a_late_last_checkpoint_is_tried_again_as_often_as_any() {
+    let source_ended = || Input::SourceEnded { worker: 0, source: "orders".into() };
+    for (kind, input) in [("suspend", Input::Suspend), ("end", source_ended())] {
+        let mut it = patient();
+        it.report_all(110, 1, 1);
+        it.step(110, input);
+        assert_eq!(it.says(1_100, Input::Tick), format!("abandoned 1; barrier 2 {kind}"));
+        it.step(1_110, prepared("kafka", 1, Some(b"k1")));
+        it.report_all(1_120, 1, 2);
+        it.step(1_120, prepared("kafka", 2, Some(b"k2")));
+        assert_eq!(it.says(2_100, Input::Tick), format!("abandoned 2; barrier 3 {kind}"), "at once: nothing is read");
+        it.report_all(2_110, 1, 3);
+        it.step(2_110, prepared("kafka", 3, None));
+        for epoch in 1..=2 {
+            assert_eq!(it.says(2_120, prepared("files", epoch, None)), "");
+        }
+        assert_eq!(it.says(2_130, prepared("files", 3, None)), "publish 3");
+        assert_eq!(it.says(2_140, published(3)), "commit kafka 1 by 3");
+        assert_eq!(it.says(2_150, committed("kafka", 1)), "commit kafka 2 by 3");
+        let finish = if kind == "end" { "ended" } else { "suspended" };
+        let said = it.says(2_160, committed("kafka", 2));
+        assert!(said.starts_with("settled 3") && said.to_lowercase().ends_with(finish), "{said}");
+    }
     let mut it = patient();
-    it.report_all(110, 1, 1);
     it.step(110, Input::Suspend);
-    assert_eq!(it.says(1_100, Input::Tick), "abandoned 1; barrier 2 suspend");
-    let said = it.says(2_100, Input::Tick);
-    assert!(said.starts_with("fail Timeout suspend 2"), "{said}");
+    it.step(1_100, Input::Tick);
+    it.step(2_100, Input::Tick);
+    let said = it.says(3_100, Input::Tick);
+    assert!(said.starts_with("fail Timeout suspend 3"), "{said}");
 }
 
 #[test]

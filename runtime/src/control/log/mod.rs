@@ -131,6 +131,19 @@ impl CheckpointLog {
         Ok(base::choose(&read_slots(&*self.store)?, restore)?.map(|base| base.manifest))
     }
 
+    /// Why the attempt failed that made the claim in this slot, with this uuid: if another one has taken the
+    /// job over since, that is why, and the failure is what came of it.
+    pub(crate) fn why_failed(&self, error: Error, own: (u64, Uuid)) -> Error {
+        if !may_come_of_a_takeover(error.kind()) {
+            return error;
+        }
+        let found = read_slots(&*self.store);
+        match found.ok().and_then(|found| taken_over(&found, own)) {
+            Some(by) => superseded(&by).caused_by(error),
+            None => error,
+        }
+    }
+
     /// Takes the job over. From here on no earlier attempt can publish.
     ///
     /// # Errors
@@ -216,6 +229,10 @@ impl ClaimedLog {
     /// what may come next.
     pub fn publish(&mut self, cut: Cut, now_ms: u64) -> Result<Publication> {
         self.check(&cut)?;
+        self.place_manifest(cut, now_ms)
+    }
+
+    fn place_manifest(&mut self, cut: Cut, now_ms: u64) -> Result<Publication> {
         let epoch = cut.epoch;
         if let Some(blob) = self.missing_blob(&cut)? {
             return self.blob_is_missing(epoch, &blob);
@@ -244,6 +261,9 @@ impl ClaimedLog {
             reason: error.to_string(),
         });
         self.ended = true;
+        if planted(Bug::NothingAbandoned) && !self.landed(slot, bytes) {
+            return Err(error);
+        }
         match place(&*self.store, slot, &abandoned.encode()?) {
             Ok(Placed::Ours) => {
                 let message = format!(
@@ -334,6 +354,17 @@ impl ClaimedLog {
 fn superseded(by: &str) -> Error {
     let message = format!("another attempt has taken the job over ({by}); this one stops and commits nothing more");
     Error::new(ErrorKind::Superseded, message)
+}
+
+/// Whether an attempt can fail so because another one has taken the job over: it is locked out of its
+/// transactions, and files of its state are deleted. What the program is, and its bugs, are no other's doing.
+fn may_come_of_a_takeover(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Config | ErrorKind::Graph | ErrorKind::State | ErrorKind::Superseded => false,
+        ErrorKind::Stuck | ErrorKind::Internal => false,
+        ErrorKind::Store | ErrorKind::Checkpoint | ErrorKind::Source | ErrorKind::Sink | ErrorKind::Operator => true,
+        ErrorKind::DataLoss | ErrorKind::FateUnknown | ErrorKind::Timeout => true,
+    }
 }
 
 /// What another attempt made after the claim in this slot. Not only a claim tells: retention deletes it

@@ -7,6 +7,7 @@ use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
 use crate::error::Error;
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::testing::permit::recover;
 use crate::time::Timestamp;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -82,6 +83,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
         let sink = place.sink();
         let name = sink.participant(SINK);
         let context = SinkContext {
+            cancellation: Cancellation::default(),
             participant: &name,
             job: "conformance",
             lineage: who.lineage,

@@ -168,17 +168,18 @@ impl Places {
         let mut after: Vec<u64> = (0..faults).map(|_| 1 + chance.below(within) as u64).collect();
         after.sort_unstable();
         let kafka = !self.kafka.is_empty();
-        let fault = |after| {
-            if !kafka {
-                return (Planned::After(after), self.fault(chance, workers_max));
-            }
-            let planned = if chance.one_in(2) {
-                let point = chance.pick(&self.points).clone();
-                Planned::At(point.name, 1 + chance.below(usize::try_from(point.times).unwrap_or(1)) as u64)
-            } else {
-                Planned::After(after)
+        let fault = |after: u64| {
+            let fault = if kafka { self.kafka_fault(chance, workers_max) } else { self.fault(chance, workers_max) };
+            let planned = match &fault {
+                // Only what gives a file its name can be done late.
+                Fault::Store { failure: Failure::Late, .. } => Planned::At("disk-link", 1 + chance.next() % 6),
+                _ if kafka && chance.one_in(2) => {
+                    let point = chance.pick(&self.points).clone();
+                    Planned::At(point.name, 1 + chance.next() % point.times.max(1))
+                }
+                _ => Planned::After(after),
             };
-            (planned, self.kafka_fault(chance, workers_max))
+            (planned, fault)
         };
         after.into_iter().map(fault).collect()
     }

@@ -22,8 +22,9 @@ pub(in crate::testing) fn maker<T: Clone + Send + 'static>(record: T) -> MakeRec
 impl<'a, T: Send + 'static> PipelineSource<'a, T> {
     #[track_caller]
     pub(super) fn new(simulation: &'a Simulation, id: &str) -> Self {
-        let there = Named::new::<T>(id).check("source", &simulation.known_sources());
-        there.unwrap_or_else(|wrong| panic!("{wrong}"));
+        if let Err(wrong) = Named::new::<T>(id).check("source", &simulation.known_sources()) {
+            panic!("{wrong}");
+        }
         Self { simulation, id: id.to_owned(), record: PhantomData }
     }
 
@@ -71,8 +72,9 @@ pub struct PipelineSink<'a, T> {
 impl<'a, T: 'static> PipelineSink<'a, T> {
     #[track_caller]
     pub(super) fn new(simulation: &'a Simulation, id: &str) -> Self {
-        let there = Named::new::<T>(id).check("sink", &simulation.known_sinks());
-        there.unwrap_or_else(|wrong| panic!("{wrong}"));
+        if let Err(wrong) = Named::new::<T>(id).check("sink", &simulation.known_sinks()) {
+            panic!("{wrong}");
+        }
         Self { simulation, id: id.to_owned(), record: PhantomData }
     }
 }

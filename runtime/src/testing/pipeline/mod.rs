@@ -11,10 +11,10 @@ mod tests;
 pub(in crate::testing) use ends::maker;
 pub use ends::{PipelineSink, PipelineSource};
 
+use super::simulation::chance::Chance;
 use super::simulation::{Pid, Simulation, World};
 use crate::api::sink::Sink;
 use crate::api::source::Source;
-use crate::error::Error;
 use crate::flow::{Pipeline, SinkFn, SourceFn};
 use crate::progress::{Outcome, Summary};
 use crate::settings::Settings;
@@ -75,7 +75,7 @@ pub struct PipelineHarness<P: Pipeline> {
     simulation: Rc<Simulation>,
     workers: usize,
     process: Option<Pid>,
-    /// How the last process ended, if it left by itself.
+    /// How the process left, if it did so by itself and no other was started since.
     summary: Option<Summary>,
     pipeline: PhantomData<fn(P)>,
 }
@@ -104,6 +104,17 @@ impl<P: Pipeline> PipelineHarness<P> {
     pub fn workers(mut self, workers: usize) -> Self {
         self.crash();
         self.workers = workers.max(1);
+        self.restart();
+        self
+    }
+
+    /// Whose turn it is follows from this number, which is 0 if not said; so does how many records a source hands out
+    /// at once. From the start: before anything is pushed.
+    #[must_use]
+    #[track_caller]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.crash();
+        self.simulation.world.with(|state| state.chance = Chance::new(seed));
         self.restart();
         self
     }
@@ -148,40 +159,72 @@ impl<P: Pipeline> PipelineHarness<P> {
     /// stands still.
     ///
     /// # Panics
-    /// When the job fails.
+    /// When the job fails, or does not come by where it was to [crash](Self::crash_at).
     #[track_caller]
     pub fn run_until_idle(&mut self) -> &mut Self {
+        self.rest();
+        self.crashed()
+    }
+
+    /// Lets one part of the job (a worker, a sink's participant, the coordinator) take one turn; the
+    /// [seed](Self::seed) says whose it is. False: nobody has anything to do before there is input, time or a
+    /// checkpoint. Starts a process if none lives.
+    ///
+    /// # Panics
+    /// When the job fails.
+    #[track_caller]
+    pub fn step(&mut self) -> bool {
+        self.revive();
+        let simulation = self.simulation.clone();
+        let worked = simulation.hooked(|| simulation.turn());
+        self.see_end();
+        worked
+    }
+
+    #[track_caller]
+    fn revive(&mut self) {
         if self.process.is_none() && self.summary.as_ref().is_none_or(|it| it.outcome != Outcome::Ended) {
             self.restart();
         }
-        self.run(|_| false);
-        self
     }
 
-    /// Takes turns until nobody has anything to do, or `enough`.
+    /// Takes turns until nobody has anything to do.
     #[track_caller]
-    fn run(&mut self, mut enough: impl FnMut(&Simulation) -> bool) {
+    fn rest(&mut self) {
+        self.revive();
+        self.take_turns();
+    }
+
+    #[track_caller]
+    fn take_turns(&mut self) {
         let simulation = self.simulation.clone();
         let last = simulation.turns() + TURNS_MAX;
         simulation.hooked(|| {
-            while !enough(&simulation) && simulation.turn(None) {
+            while simulation.turn() {
                 assert!(simulation.turns() < last, "the pipeline did not come to rest within {TURNS_MAX} turns");
             }
         });
-        if let Some(error) = self.see_end() {
-            panic!("the job failed: {error}");
-        }
+        self.see_end();
     }
 
     /// Takes notice of a process that died or ended.
-    fn see_end(&mut self) -> Option<Error> {
+    #[track_caller]
+    fn see_end(&mut self) {
         self.process = self.process.filter(|pid| self.simulation.living().contains(pid));
-        let (_, result) = self.simulation.take_ended().pop()?;
-        match result {
-            Ok(summary) => self.summary = Some(summary),
-            Err(error) => return Some(error),
+        match self.simulation.take_ended().pop() {
+            Some((_, Ok(summary))) => self.summary = Some(summary),
+            Some((_, Err(error))) => panic!("the job failed: {error}"),
+            None => {}
         }
-        None
+    }
+
+    /// A test that has waited for a crash which did not come would go on with a job that is not what it thinks.
+    #[track_caller]
+    fn crashed(&mut self) -> &mut Self {
+        if let Some(point) = self.simulation.faults.borrow_mut().disarm() {
+            panic!("the job came to rest and did not pass `{point}`, where it was to crash");
+        }
+        self
     }
 
     /// Takes a checkpoint and waits until it is committed.
@@ -190,16 +233,32 @@ impl<P: Pipeline> PipelineHarness<P> {
     /// When the job fails before, or nothing runs that could take one.
     #[track_caller]
     pub fn checkpoint(&mut self) -> &mut Self {
-        self.run_until_idle();
-        let pid = self.process.unwrap_or_else(|| panic!("no process runs: all input has ended"));
+        let pid = self.ask_for_checkpoint();
         let settled = |simulation: &Simulation| simulation.with_runner(pid, |runner| runner.checkpoints());
         let before = settled(&self.simulation);
-        self.simulation.with_runner(pid, crate::job::runner::Runner::checkpoint_now);
-        self.run(|_| false);
+        self.take_turns();
         let after = settled(&self.simulation);
         let died = !self.simulation.living().contains(&pid);
         assert!(died || after > before, "the checkpoint did not complete");
+        self.crashed()
+    }
+
+    /// Runs until the job waits, then begins a checkpoint and leaves it to [`step`](Self::step) to go on with it.
+    ///
+    /// # Panics
+    /// When the job fails before, or nothing runs that could take one.
+    #[track_caller]
+    pub fn begin_checkpoint(&mut self) -> &mut Self {
+        self.ask_for_checkpoint();
         self
+    }
+
+    #[track_caller]
+    fn ask_for_checkpoint(&mut self) -> Pid {
+        self.rest();
+        let pid = self.process.unwrap_or_else(|| panic!("no process runs that could take a checkpoint"));
+        self.simulation.with_runner(pid, crate::job::runner::Runner::checkpoint_now);
+        pid
     }
 
     /// Kills the process where it stands, as by `kill -9`. The next [`run_until_idle`](Self::run_until_idle)
@@ -210,8 +269,8 @@ impl<P: Pipeline> PipelineHarness<P> {
         self
     }
 
-    /// Kills the process when it next comes to this [crash point](super::CRASH_POINTS):
-    /// `p.crash_at("before-commit").checkpoint()`.
+    /// Kills the process when it comes to this [crash point](super::CRASH_POINTS) in what is called next, which
+    /// panics if it does not come there: `p.crash_at("before-commit").checkpoint()`.
     ///
     /// # Panics
     /// When there is no such crash point.
@@ -230,6 +289,7 @@ impl<P: Pipeline> PipelineHarness<P> {
     #[track_caller]
     pub fn restart(&mut self) -> &mut Self {
         self.crash();
+        self.summary = None;
         let pid = self.simulation.hooked(|| self.simulation.start(self.workers));
         self.process = Some(pid.unwrap_or_else(|error| panic!("{error}")));
         self
@@ -241,10 +301,11 @@ impl<P: Pipeline> PipelineHarness<P> {
     /// When the job fails.
     #[track_caller]
     pub fn rescale(&mut self, workers: usize) -> &mut Self {
-        self.suspend();
+        self.leave();
         self.workers = workers.max(1);
         self.restart();
-        self.run_until_idle()
+        self.rest();
+        self.crashed()
     }
 
     /// Asks the job to leave, as SIGTERM does: a last checkpoint, its commits, the end of the process.
@@ -253,12 +314,17 @@ impl<P: Pipeline> PipelineHarness<P> {
     /// When the job fails.
     #[track_caller]
     pub fn suspend(&mut self) -> &mut Self {
-        self.run_until_idle();
+        self.leave();
+        self.crashed()
+    }
+
+    #[track_caller]
+    fn leave(&mut self) {
+        self.rest();
         if let Some(pid) = self.process {
             self.simulation.ask_to_leave(pid);
-            self.run(|_| false);
+            self.take_turns();
         }
-        self
     }
 
     /// Ends all sources: what was pushed is all there is. The next [`run_until_idle`](Self::run_until_idle) takes
@@ -274,12 +340,13 @@ impl<P: Pipeline> PipelineHarness<P> {
     /// When the job fails.
     #[track_caller]
     pub fn advance(&mut self, time: Duration) -> &mut Self {
-        self.run_until_idle();
+        self.rest();
         self.simulation.advance_ms(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        self.run_until_idle()
+        self.rest();
+        self.crashed()
     }
 
-    /// How the job ended, if it left by itself.
+    /// How the last process left, if it did so by itself.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()

@@ -8,6 +8,7 @@ use super::chance::Chance;
 use super::world::{Failure, Pid, World};
 use crate::control::store::Files;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,19 @@ impl Disk {
         self.names.clone_from(&after);
         self.durable = after;
         self.late.clear();
+    }
+
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Follows from the names on it and from every byte that they name.
+    pub fn digest(&self) -> u64 {
+        let mut digest = DefaultHasher::new();
+        for (name, file) in &self.names {
+            (name, &self.files[*file].bytes).hash(&mut digest);
+        }
+        digest.finish()
     }
 
     /// What was reported as failed happens after all.

@@ -91,6 +91,11 @@ impl Faults {
         self.armed = Some(place);
     }
 
+    /// Kills nobody any more; says where somebody was to be killed and was not.
+    pub fn disarm(&mut self) -> Option<&'static str> {
+        self.armed.take()
+    }
+
     fn count(&mut self, place: &'static str) {
         if self.calm {
             return;
@@ -122,7 +127,7 @@ impl Faults {
     }
 }
 
-/// More processes than these at once, or over one schedule, show nothing new.
+/// Where so many processes live, one that stands still is not replaced by another: more at once show nothing new.
 const LIVING_MAX: usize = 3;
 /// A week.
 const AWAY_MS: u64 = 7 * 24 * 3600 * 1000;
@@ -152,7 +157,7 @@ impl Simulation {
             Fault::Slow { ms, turns } => {
                 self.advance_ms(ms);
                 if self.stack.borrow().len() < DEPTH_MAX {
-                    self.others(turns, None);
+                    self.others(turns);
                 }
             }
             Fault::Store { failure, calls } => {
@@ -172,7 +177,6 @@ impl Simulation {
             }
             Fault::Suspend => self.ask_to_leave(pid),
         }
-        self.land_late();
     }
 
     fn stay_away(&self, lost: Lost) {
@@ -190,17 +194,6 @@ impl Simulation {
         self.advance_ms(AWAY_MS);
     }
 
-    /// What was reported as failed, and happens later, happens now and then.
-    fn land_late(&self) {
-        self.world.with(|state| {
-            if state.chance.one_in(2) {
-                state.disk.land_late();
-                state.ledger.land_late();
-                state.kafka.land_late();
-            }
-        });
-    }
-
     /// The process does nothing while another takes its place.
     fn stand_still(self: &Rc<Self>, pid: Pid, turns: usize, workers: usize) {
         if self.stack.borrow().len() >= DEPTH_MAX {
@@ -210,7 +203,9 @@ impl Simulation {
             return;
         }
         self.world.with(|state| state.kafka.disturbed = true);
-        self.others(turns, Some(pid));
+        self.paused.borrow_mut().push(pid);
+        self.others(turns);
+        self.paused.borrow_mut().pop();
         self.world.with(|state| {
             if state.is_alive(pid) {
                 state.say(pid, || "goes on".to_owned());
@@ -219,9 +214,9 @@ impl Simulation {
     }
 
     /// Takes turns of others within a call.
-    fn others(self: &Rc<Self>, turns: usize, none_of: Option<Pid>) {
+    pub(super) fn others(self: &Rc<Self>, turns: usize) {
         for _ in 0..turns {
-            if !self.turn(none_of) && !self.pass_time(none_of) {
+            if !self.turn() && !self.pass_time() {
                 return;
             }
         }

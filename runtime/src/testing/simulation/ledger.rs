@@ -132,6 +132,10 @@ impl Ledger {
         self.late.push(id.clone());
     }
 
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     pub fn land_late(&mut self) -> usize {
         let late = std::mem::take(&mut self.late);
         late.iter().filter(|id| self.commit(id).is_ok()).count()

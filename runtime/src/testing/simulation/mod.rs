@@ -79,6 +79,8 @@ pub(crate) struct Simulation {
     next_pid: Cell<u32>,
     pub(super) faults: RefCell<fault::Faults>,
     turns: Cell<u64>,
+    /// Processes that stand still, all of them.
+    paused: RefCell<Vec<Pid>>,
     /// Why attempts failed.
     failed_attempts: RefCell<Vec<String>>,
     last: Cell<(Pid, usize)>,
@@ -132,6 +134,7 @@ impl Simulation {
             next_pid: Cell::new(1),
             faults: RefCell::default(),
             turns: Cell::new(0),
+            paused: RefCell::default(),
             failed_attempts: RefCell::default(),
             last: Cell::new((Pid(0), 0)),
             trace: Cell::new(0),
@@ -178,7 +181,7 @@ impl Simulation {
             return;
         }
         let Some((pid, _)) = self.stack.borrow().last().copied() else { return };
-        self.mix(place.len() as u64 ^ u64::from(place.as_bytes()[0]) << 8);
+        place.as_bytes().chunks(size_of::<u64>()).for_each(|part| self.mix(number(part)));
         self.meet_faults(pid, place);
         if !self.world.with(|state| state.is_alive(pid)) {
             unwind_crashed();
@@ -203,9 +206,17 @@ impl Simulation {
         self.turns.get()
     }
 
+    /// How much time has passed in this world.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.world.with(|state| state.now_ms) - world::BEGIN_MS
+    }
+
     /// The process dies where it stands.
     pub fn kill(&self, pid: Pid) {
-        self.world.with(|state| state.died(pid));
+        self.world.with(|state| {
+            state.died(pid);
+            state.started.retain(|started| started.pid != pid);
+        });
         self.reap();
     }
 
@@ -300,21 +311,21 @@ impl Simulation {
         self.wake_all();
     }
 
-    /// Takes one turn; false when nobody has anything to do before time passes. `none_of`: a process that
-    /// stands still.
-    pub fn turn(self: &Rc<Self>, none_of: Option<Pid>) -> bool {
+    /// Takes one turn; false when nobody has anything to do before time passes.
+    pub fn turn(self: &Rc<Self>) -> bool {
         let ready: Vec<(Pid, usize)> = {
-            let processes = self.processes.borrow();
-            let live = processes.values().filter(|process| Some(process.pid) != none_of && !process.is_over());
+            let (processes, paused) = (self.processes.borrow(), self.paused.borrow());
+            let live = processes.values().filter(|process| !paused.contains(&process.pid) && !process.is_over());
             live.flat_map(|process| process.ready().map(|at| (process.pid, at))).collect()
         };
         if ready.is_empty() {
             return false;
         }
         let (pid, at) = self.world.with(|state| {
-            if state.chance.one_in(TICK_ONE_IN) {
+            if state.turns_take_time && state.chance.one_in(TICK_ONE_IN) {
                 state.now_ms += 1;
             }
+            state.land_late_now_and_then();
             if state.in_turn {
                 let next = ready.iter().find(|it| **it > self.last.get()).or(ready.first());
                 return next.copied().unwrap_or(self.last.get());
@@ -351,7 +362,7 @@ impl Simulation {
     }
 
     fn turned(&self, pid: Pid, at: usize, body: Body, turn: Turn) {
-        let (started, now_ms) = self.world.with(|state| (std::mem::take(&mut state.started), state.now_ms));
+        let (started, now_ms) = self.world.with(|state| (state.take_started(pid), state.now_ms));
         let result = {
             let mut processes = self.processes.borrow_mut();
             let Some(process) = processes.get_mut(&pid) else { return };
@@ -360,9 +371,7 @@ impl Simulation {
                 self.world.with(|state| state.say(pid, || format!("its attempt fails: {failure}")));
                 self.failed_attempts.borrow_mut().push(failure);
             }
-            for started in started.into_iter().filter(|started| started.pid == pid) {
-                process.add(started);
-            }
+            started.into_iter().for_each(|started| process.add(started));
             process.result.take()
         };
         if let Some(result) = result {
@@ -379,9 +388,9 @@ impl Simulation {
     }
 
     /// Lets time pass until somebody has something to do; false when nobody ever will.
-    pub fn pass_time(&self, none_of: Option<Pid>) -> bool {
-        let mut processes = self.processes.borrow_mut();
-        let live = || processes.values().filter(|process| Some(process.pid) != none_of);
+    pub fn pass_time(&self) -> bool {
+        let (mut processes, paused) = (self.processes.borrow_mut(), self.paused.borrow());
+        let live = || processes.values().filter(|process| !paused.contains(&process.pid));
         let Some(at_ms) = live().filter_map(Process::wake_at_ms).min() else { return false };
         let now_ms = self.world.with(|state| {
             state.now_ms = state.now_ms.max(at_ms);
@@ -404,3 +413,8 @@ impl Simulation {
 
 /// Of so many turns one takes a millisecond; the others take less.
 const TICK_ONE_IN: usize = 5;
+
+/// Bytes as a number; no more of them than it has.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

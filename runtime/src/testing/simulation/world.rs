@@ -50,6 +50,8 @@ pub(crate) struct State {
     /// Nothing more comes from any source.
     pub input_ended: bool,
     pub started: Vec<Started>,
+    /// Every few turns take a millisecond; else time stands still until somebody lets it pass.
+    pub turns_take_time: bool,
     /// Sources have nothing to give now and then, so that their records are spread over time.
     pub sources_pause: bool,
     /// Whose turn it is goes round instead of being left to chance.
@@ -98,6 +100,23 @@ impl State {
         self.ledger.uncommitted(sink).chain(self.kafka.uncommitted(sink))
     }
 
+    /// The actors that this process has started and that nobody has made yet.
+    pub fn take_started(&mut self, pid: Pid) -> Vec<Started> {
+        let (its, others) = std::mem::take(&mut self.started).into_iter().partition(|started| started.pid == pid);
+        self.started = others;
+        its
+    }
+
+    /// What was reported as failed, and happens later, happens at any time.
+    pub fn land_late_now_and_then(&mut self) {
+        let late = self.disk.has_late() || self.ledger.has_late() || self.kafka.has_late();
+        if late && self.chance.one_in(LATE_ONE_IN) {
+            self.disk.land_late();
+            self.ledger.land_late();
+            self.kafka.land_late();
+        }
+    }
+
     pub fn say(&mut self, pid: Pid, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.lines {
             lines.push((pid, line()));
@@ -136,8 +155,11 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// Of so many turns one sees what is late land.
+const LATE_ONE_IN: usize = 8;
+
 /// Simulated time begins here: 2026-01-01.
-const BEGIN_MS: u64 = 1_767_225_600_000;
+pub(super) const BEGIN_MS: u64 = 1_767_225_600_000;
 
 impl World {
     pub fn new(seed: u64, recording: bool) -> Arc<Self> {
@@ -150,6 +172,7 @@ impl World {
             sources: BTreeMap::new(),
             input_ended: false,
             started: Vec::new(),
+            turns_take_time: false,
             sources_pause: false,
             in_turn: false,
             store_failures: Vec::new(),

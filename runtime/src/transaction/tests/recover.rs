@@ -77,7 +77,8 @@ fn a_replay_that_was_aborted_is_replayed() {
     let mut recovery = recovery(Epoch(1), &[old], false);
     let published = recovery.published("kafka").remove(0);
     let listed = [KafkaCommittable::from_bytes(&published.committable().bytes).unwrap()];
-    let replaced = replay::replay(&mut cluster.clone(), published, &listed, &[0], &mut recovery);
+    let replaced =
+        replay::replay(&mut cluster.clone(), published, &listed, &[0], &mut ask::TopicIds::default(), &mut recovery);
     assert!(replaced.unwrap().is_some());
     cluster.expire("job/lineage/0~r1");
     assert_eq!(cluster.committed(), NOTHING);
@@ -177,6 +178,32 @@ fn a_topic_that_was_created_anew_gets_nothing_written() {
     assert_eq!(cluster.asked("copy"), 0);
     // Accepted: the manifest lists nothing any more.
     assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
+}
+
+#[test]
+fn an_open_transaction_whose_topic_is_gone_is_a_loss() {
+    for (now, says) in [(None, "was deleted"), (Some("id-2".to_owned()), "created again")] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2, 3]);
+        cluster.0.borrow_mut().topic_id = now;
+        for _ in 0..2 {
+            let error = recover(&cluster, [&old], false).unwrap_err();
+            let loss = error.data_loss().expect("the loss is known");
+            assert!(loss.records == 3 && loss.reason.contains(says), "{error}");
+        }
+        // Whatever else it wrote is not held back, and nothing of it appears.
+        assert_eq!((cluster.asked("end job/lineage/0 true"), cluster.state("job/lineage/0")), (0, "CompleteAbort"));
+        assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
+    }
+}
+
+#[test]
+fn a_committed_transaction_whose_topic_is_gone_is_settled() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2, 3]);
+    recover(&cluster, [&old], false).unwrap();
+    cluster.0.borrow_mut().topic_id = None;
+    assert_eq!(recover(&cluster, [&old], false).unwrap(), [old]);
 }
 
 #[test]

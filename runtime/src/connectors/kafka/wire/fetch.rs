@@ -1,10 +1,12 @@
-//! Reading on in a log: chunks of batches, where the log begins, and the marker of a transaction.
+//! Reading a log: one batch, chunks of batches, where the log begins, and the marker of a transaction.
 
-use super::network::{Network, Trouble, text, trouble};
+use super::batch;
+use super::network::{Network, Trouble, is_passing, text, trouble};
 use super::records::{self, Batch, NoBatches};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::Marker;
+use crate::transaction::{Marker, Peek};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest, TopicName};
 use std::time::Instant;
@@ -26,30 +28,83 @@ pub(super) enum Chunk {
     OutOfRange,
 }
 
+/// How a log is read.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// A single batch may be more.
+    max_bytes: i32,
+    /// How long a broker may wait for records.
+    wait_ms: i32,
+    /// Only what is decided is shown.
+    committed: bool,
+}
+
 impl Network {
+    /// What a log has at an offset. Always one partition in a request: of further ones the lists of aborted
+    /// transactions are incomplete.
+    async fn fetch(
+        &mut self,
+        (topic, partition): (&str, i32),
+        offset: i64,
+        how: Reading,
+        deadline: Instant,
+    ) -> Result<PartitionData, Trouble> {
+        let leader = self.leader(topic, partition, deadline).await?;
+        let wanted = FetchPartition::default()
+            .with_partition(partition)
+            .with_current_leader_epoch(-1)
+            .with_fetch_offset(offset)
+            .with_last_fetched_epoch(-1)
+            .with_log_start_offset(-1)
+            .with_partition_max_bytes(how.max_bytes);
+        let wanted = FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![wanted]);
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(how.wait_ms)
+            .with_min_bytes(1)
+            .with_max_bytes(how.max_bytes)
+            .with_isolation_level(i8::from(how.committed))
+            .with_session_epoch(-1)
+            .with_topics(vec![wanted]);
+        let answer = self.ask(&leader, request, 12..=12, deadline).await?.1;
+        let found = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
+        found.ok_or_else(|| trouble(answer.error_code, "Fetch"))
+    }
+
+    /// The one batch at an offset, and what its broker says beside it.
+    pub async fn peek(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        committed: bool,
+        deadline: Instant,
+    ) -> Result<Peek> {
+        let how = Reading { max_bytes: 1, wait_ms: 0, committed };
+        self.until(deadline, &format!("looking at {topic}/{partition} offset {offset}"), async |network| {
+            let found = network.fetch((topic, partition), offset, how, deadline).await?;
+            if is_passing(found.error_code) {
+                return Err(trouble(found.error_code, "Fetch"));
+            }
+            let records = found.records.unwrap_or_default();
+            let headers = batch::headers(&records).ok_or_else(|| {
+                Trouble::Final(Error::new(ErrorKind::Sink, "the log is in a format before Kafka 0.11"))
+            })?;
+            let aborted = found.aborted_transactions.unwrap_or_default();
+            Ok(Peek {
+                code: found.error_code,
+                batch: headers.into_iter().find(|header| header.last >= offset),
+                aborted: aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset)).collect(),
+            })
+        })
+        .await
+    }
+
     /// Reads from an offset on, whatever is committed or not.
     pub async fn chunk(&mut self, topic: &str, partition: i32, offset: i64, deadline: Instant) -> Result<Chunk> {
+        let how = Reading { max_bytes: CHUNK_BYTES, wait_ms: WAIT_MS, committed: false };
         self.until(deadline, &format!("reading {topic}/{partition} at offset {offset}"), async |network| {
-            let leader = network.leader(topic, partition, deadline).await?;
-            let wanted = FetchPartition::default()
-                .with_partition(partition)
-                .with_current_leader_epoch(-1)
-                .with_fetch_offset(offset)
-                .with_last_fetched_epoch(-1)
-                .with_log_start_offset(-1)
-                .with_partition_max_bytes(CHUNK_BYTES);
-            let wanted = FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![wanted]);
-            let request = FetchRequest::default()
-                .with_replica_id(BrokerId(-1))
-                .with_max_wait_ms(WAIT_MS)
-                .with_min_bytes(1)
-                .with_max_bytes(CHUNK_BYTES)
-                .with_session_epoch(-1)
-                .with_topics(vec![wanted]);
-            let answer = network.ask(&leader, request, 12..=12, deadline).await?.1;
-            let Some(found) = answer.responses.into_iter().flat_map(|topic| topic.partitions).next() else {
-                return Err(trouble(answer.error_code, "Fetch"));
-            };
+            let found = network.fetch((topic, partition), offset, how, deadline).await?;
             match found.error_code {
                 0 => {}
                 OUT_OF_RANGE => return Ok(Chunk::OutOfRange),

@@ -1,10 +1,10 @@
 //! What is open in a cluster, in full: for tools and for the checks at the start.
 
-use super::network::{Network, address, trouble};
+use super::network::Network;
 use crate::error::Result;
 use crate::transaction::Producer;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
-use kafka_protocol::messages::{DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId};
+use kafka_protocol::messages::{DescribeTransactionsRequest, TransactionalId};
 use std::time::Instant;
 
 /// A transaction that is not over, as its coordinator describes it.
@@ -28,21 +28,11 @@ pub struct TransactionFacts {
 const OPEN: [&str; 4] = ["Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence"];
 
 impl Network {
-    /// Each broker is asked for those that it coordinates (KIP-664).
     pub async fn open_transactions(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<TransactionFacts>> {
         self.until(deadline, "listing open transactions", async |network| {
-            let brokers = network.metadata(None, deadline).await?.brokers;
             let mut found = Vec::new();
-            for broker in &brokers {
-                let broker = address(&broker.host, broker.port)?;
-                let request = ListTransactionsRequest::default().with_duration_filter(-1);
-                let answer = network.ask(&broker, request, 0..=1, deadline).await?.1;
-                if answer.error_code != 0 {
-                    return Err(trouble(answer.error_code, "ListTransactions"));
-                }
-                let open = answer.transaction_states.into_iter().filter(|listed| {
-                    listed.transactional_id.0.starts_with(prefix) && OPEN.contains(&&*listed.transaction_state)
-                });
+            for (broker, listed) in network.listed(prefix, deadline).await? {
+                let open = listed.into_iter().filter(|listed| OPEN.contains(&&*listed.transaction_state));
                 let ids: Vec<TransactionalId> = open.map(|listed| listed.transactional_id).collect();
                 if ids.is_empty() {
                     continue;

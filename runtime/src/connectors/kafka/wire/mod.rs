@@ -9,6 +9,7 @@ mod batch;
 mod connection;
 mod fetch;
 mod frame;
+mod held_up;
 mod inspect;
 mod network;
 mod records;
@@ -28,7 +29,9 @@ pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, 
 
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use network::Network;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The brokers of a cluster, asked from a thread that may block. Each question has a deadline, until
@@ -49,6 +52,11 @@ impl Cluster {
             .build()
             .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no event queue").caused_by(error))?;
         Ok(Self { runtime, network: Network::new(brokers, security)? })
+    }
+
+    /// From now on no question is asked again once this is set.
+    pub fn cancelled_by(&mut self, cancellation: Cancellation) {
+        self.network.cancellation = cancellation;
     }
 
     /// The cluster's id, given to it when it was created.
@@ -96,6 +104,12 @@ impl Cluster {
     /// `Config` that names the missing right; `Sink` when the coordinator does not answer in time.
     pub fn may_use_id(&mut self, id: &str, within: Duration) -> Result<()> {
         self.runtime.block_on(self.network.may_use_id(id, Instant::now() + within))
+    }
+
+    /// What keeps records for these topics from being taken, for people, in the transaction of this id if there is
+    /// one; empty if all leaders answer. Takes a few seconds at the most.
+    pub fn held_up_by(&mut self, id: Option<&str>, topics: &BTreeSet<String>) -> Vec<String> {
+        self.runtime.block_on(self.network.held_up_by(id, topics))
     }
 
     /// What the coordinator knows of a transactional id; `None` if nothing.

@@ -1,23 +1,19 @@
 //! Finds the right broker for each question, and asks again while brokers are away or busy.
 
-use super::batch;
 use super::connection::{Access, Connection};
 use super::refusal;
 use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::Peek;
+use crate::stop::Cancellation;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    BrokerId, FetchRequest, FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
-};
+use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-type Address = (String, u16);
+pub(super) type Address = (String, u16);
 
 /// The pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -34,6 +30,7 @@ pub(super) struct Network {
     /// The coordinators of transactional ids, and the leaders of partitions.
     coordinators: HashMap<String, Address>,
     leaders: HashMap<(String, i32), Address>,
+    pub cancellation: Cancellation,
 }
 
 /// Why a question has no answer yet.
@@ -62,12 +59,33 @@ impl Network {
             Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
         })?;
         let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { bootstrap, learnt: Vec::new(), access: Access::new(security)?, connections, coordinators, leaders })
+        let (learnt, access, cancellation) = (Vec::new(), Access::new(security)?, Cancellation::default());
+        Ok(Self { bootstrap, learnt, access, connections, coordinators, leaders, cancellation })
     }
 
     /// Who the brokers take us for, for people.
     pub fn principal(&self) -> String {
         self.access.security.principal()
+    }
+
+    /// The brokers that were given.
+    pub fn given(&self) -> Vec<Address> {
+        self.bootstrap.clone()
+    }
+
+    /// Asks this one first from now on.
+    pub fn prefer(&mut self, broker: &Address) {
+        self.bootstrap.retain(|other| other != broker);
+        self.bootstrap.insert(0, broker.clone());
+    }
+
+    /// Why there is no answer, for people.
+    pub fn words(&self, trouble: Trouble) -> String {
+        match trouble {
+            Trouble::Passing(why) => why,
+            Trouble::Final(error) => error.to_string(),
+            Trouble::Refused(right) => right.error(&self.principal()).to_string(),
+        }
     }
 
     /// Asks until there is an answer or the deadline has passed.
@@ -84,6 +102,7 @@ impl Network {
                 Err(Trouble::Refused(right)) => return Err(right.error(&self.principal()).at(what)),
                 Err(Trouble::Passing(why)) => why,
             };
+            self.cancellation.check().map_err(|error| error.at(what))?;
             if Instant::now() + PAUSE >= deadline {
                 let brokers: Vec<String> = self.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
                 let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));
@@ -226,54 +245,6 @@ impl Network {
         let address = address(&broker.host, broker.port)?;
         self.leaders.insert(key, address.clone());
         Ok(address)
-    }
-
-    /// One partition in a request, as the lists of aborted transactions of further ones are incomplete.
-    pub async fn peek(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        offset: i64,
-        committed: bool,
-        deadline: Instant,
-    ) -> Result<Peek> {
-        self.until(deadline, &format!("looking at {topic}/{partition} offset {offset}"), async |network| {
-            let leader = network.leader(topic, partition, deadline).await?;
-            let wanted = FetchPartition::default()
-                .with_partition(partition)
-                .with_current_leader_epoch(-1)
-                .with_fetch_offset(offset)
-                .with_last_fetched_epoch(-1)
-                .with_log_start_offset(-1)
-                .with_partition_max_bytes(1);
-            let request = FetchRequest::default()
-                .with_replica_id(BrokerId(-1))
-                .with_min_bytes(1)
-                .with_max_bytes(1)
-                .with_isolation_level(i8::from(committed))
-                .with_session_epoch(-1)
-                .with_topics(vec![
-                    FetchTopic::default().with_topic(TopicName(text(topic))).with_partitions(vec![wanted]),
-                ]);
-            let answer = network.ask(&leader, request, 12..=12, deadline).await?.1;
-            let Some(found) = answer.responses.into_iter().flat_map(|topic| topic.partitions).next() else {
-                return Err(trouble(answer.error_code, "Fetch"));
-            };
-            if is_passing(found.error_code) {
-                return Err(trouble(found.error_code, "Fetch"));
-            }
-            let records = found.records.unwrap_or_default();
-            let headers = batch::headers(&records).ok_or_else(|| {
-                Trouble::Final(Error::new(ErrorKind::Sink, "the log is in a format before Kafka 0.11"))
-            })?;
-            let aborted = found.aborted_transactions.unwrap_or_default();
-            Ok(Peek {
-                code: found.error_code,
-                batch: headers.into_iter().find(|header| header.last >= offset),
-                aborted: aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset)).collect(),
-            })
-        })
-        .await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The requests about transactions.
 
-use super::network::{Network, Trouble, address, is_passing, text, trouble};
+use super::network::{Address, Network, Trouble, address, is_passing, text, trouble};
 use crate::error::Result;
 use crate::transaction::{Described, Producer};
+use kafka_protocol::messages::list_transactions_response::TransactionState;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest, ListTransactionsRequest, ProducerId,
     TransactionalId,
@@ -50,23 +51,33 @@ impl Network {
         .await
     }
 
+    /// The transactional ids that start so, with their states, of each broker: it tells of those that it
+    /// coordinates (KIP-664).
+    pub async fn listed(
+        &mut self,
+        prefix: &str,
+        deadline: Instant,
+    ) -> Result<Vec<(Address, Vec<TransactionState>)>, Trouble> {
+        let brokers = self.metadata(None, deadline).await?.brokers;
+        let mut all = Vec::new();
+        for broker in &brokers {
+            let broker = address(&broker.host, broker.port)?;
+            let request = ListTransactionsRequest::default().with_duration_filter(-1);
+            let mut answer = self.ask(&broker, request, 0..=1, deadline).await?.1;
+            if answer.error_code != 0 {
+                return Err(trouble(answer.error_code, "ListTransactions"));
+            }
+            answer.transaction_states.retain(|listed| listed.transactional_id.0.starts_with(prefix));
+            all.push((broker, answer.transaction_states));
+        }
+        Ok(all)
+    }
+
     pub async fn list(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
         self.until(deadline, "listing transactions", async |network| {
-            let brokers = network.metadata(None, deadline).await?.brokers;
-            let mut found = Vec::new();
-            for broker in &brokers {
-                let broker = address(&broker.host, broker.port)?;
-                let request = ListTransactionsRequest::default().with_duration_filter(-1);
-                let answer = network.ask(&broker, request, 0..=1, deadline).await?.1;
-                if answer.error_code != 0 {
-                    return Err(trouble(answer.error_code, "ListTransactions"));
-                }
-                let listed = answer.transaction_states.into_iter();
-                let listed =
-                    listed.map(|listed| (listed.transactional_id.0.to_string(), listed.transaction_state.to_string()));
-                found.extend(listed.filter(|(id, _)| id.starts_with(prefix)));
-            }
-            Ok(found)
+            let listed = network.listed(prefix, deadline).await?.into_iter().flat_map(|(_, listed)| listed);
+            let named = |it: TransactionState| (it.transactional_id.0.to_string(), it.transaction_state.to_string());
+            Ok(listed.map(named).collect())
         })
         .await
     }

@@ -79,6 +79,10 @@ impl Kafka {
         self.clusters.values_mut().map(|cluster| cluster.expire(i64::MAX).len()).sum()
     }
 
+    pub fn has_late(&self) -> bool {
+        self.clusters.values().any(Cluster::has_delayed)
+    }
+
     /// What was reported as failed, and happens later, happens now.
     pub fn land_late(&mut self) -> usize {
         self.clusters.values_mut().map(Cluster::arrive).sum()
