@@ -33,6 +33,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "kafka-ended",
     "kafka-before-replay",
     "kafka-replay-begun",
+    "kafka-replay-copying",
     "kafka-replay-copied",
     "kafka-replay-prepared",
     "kafka-replay-published",

@@ -20,9 +20,9 @@ use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::stop::Cancellation;
-use crate::transaction::{SharedRotation, Transactions, WriterShare, Written, margin};
+use crate::transaction::{Ids, SharedRotation, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 /// 100 ms, so that a slow commit can still be told from a repeated one.
 const RETRY_BACKOFF_MS: u64 = 400;
 const RETRY_BACKOFF: &str = "retry.backoff.ms";
+const RETRY_BACKOFF_MAX: &str = "retry.backoff.max.ms";
 
 /// What a sink was told. Sinks that share a participant need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,11 +87,13 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, prefix: Option<String>, cancellation: Cancellation) -> Result<Plan> {
+    fn plan(&self, ids: Option<Ids>, cancellation: Cancellation) -> Result<Plan> {
         let config = self.producer()?;
-        let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
+        // Where the longest pause is shorter than the first, it is that of all.
+        let set = |key| config.get(key).and_then(|text| text.parse::<u64>().ok());
+        let backoff_ms = set(RETRY_BACKOFF).unwrap_or(RETRY_BACKOFF_MS).min(set(RETRY_BACKOFF_MAX).unwrap_or(u64::MAX));
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, prefix, shards: self.shards, clean_within, cancellation })
+        Ok(Plan { config, ids, shards: self.shards, clean_within, cancellation })
     }
 }
 
@@ -121,10 +124,10 @@ impl KafkaParticipant {
             cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
-            let prefix = format!("{}/{}/", context.job, context.lineage);
-            checks::cluster(&mut cluster, &options, context, &format!("{prefix}0"))?;
+            let ids = Ids::new(context.job, context.lineage, context.attempt);
+            checks::cluster(&mut cluster, &options, context, &ids.producer(0))?;
             let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
-            transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
+            transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
         let cancellation = context.cancellation.clone();
@@ -269,11 +272,11 @@ fn claim_cluster(cluster_id: &str, context: &SinkContext<'_>) -> Result<()> {
 
 impl TwoPhaseCommit for KafkaParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
-        let (mut prefix, mut listed) = (None, BTreeSet::new());
+        let mut ids = None;
         match (&mut self.transactions, published.first()) {
             (Some(transactions), _) => {
-                listed = transactions.recover(published, recovery)?;
-                prefix = Some(transactions.prefix().to_owned());
+                transactions.recover(published, recovery)?;
+                ids = Some(transactions.ids().clone());
             }
             (None, None) => {}
             (None, Some(one)) => {
@@ -285,8 +288,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool =
-            Some(Pool::start(self.options.plan(prefix, self.cancellation.clone())?, self.waiters.clone(), listed)?);
+        let plan = self.options.plan(ids, self.cancellation.clone())?;
+        self.pool = Some(Pool::start(plan, self.waiters.clone())?);
         Ok(())
     }
 
@@ -339,3 +342,6 @@ impl Drop for KafkaParticipant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,9 @@ use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::stop::Cancellation;
-use crate::transaction::{Rotation, SharedRotation, Wanted, make_ready};
+use crate::transaction::{Ids, Rotation, SharedRotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -36,8 +36,8 @@ pub(super) struct Pool {
 /// How producers are made.
 pub(super) struct Plan {
     pub config: ClientConfig,
-    /// `<job>/<lineage>/`, or `None` without transactions.
-    pub prefix: Option<String>,
+    /// `None` without transactions.
+    pub ids: Option<Ids>,
     /// Transactions per epoch.
     pub shards: usize,
     /// A commit that was answered within this time was asked for once.
@@ -58,10 +58,10 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the pool. `listed` are the numbers whose ids the restored manifest names.
-    pub fn start(plan: Plan, waiters: Arc<Waiters>, listed: BTreeSet<u64>) -> Result<Arc<Self>> {
+    /// Starts the pool.
+    pub fn start(plan: Plan, waiters: Arc<Waiters>) -> Result<Arc<Self>> {
         let poller = Poller::start(waiters.clone())?;
-        let rotation = Rotation::new(plan.shards, listed);
+        let rotation = Rotation::new(plan.shards);
         let state = Mutex::new(State { rotation, deferred: BTreeMap::new(), failure: None });
         let (changed, maker, stopping) = (Condvar::new(), Mutex::new(None), Arc::default());
         let pool = Arc::new(Self { plan, state, changed, waiters, poller, maker, stopping });
@@ -75,7 +75,7 @@ impl Pool {
     }
 
     pub fn is_transactional(&self) -> bool {
-        self.plan.prefix.is_some()
+        self.plan.ids.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,7 +120,7 @@ impl Pool {
     fn make(&self, wanted: Wanted<Arc<Outlet>>) -> Result<Arc<Outlet>> {
         let is_new = matches!(wanted, Wanted::New(_));
         let open = |number| {
-            let id = self.plan.prefix.as_ref().map_or_else(String::new, |prefix| format!("{prefix}{number}"));
+            let id = self.plan.ids.as_ref().map_or_else(String::new, |ids| ids.producer(number));
             let deadline = Instant::now() + OPEN_WITHIN;
             Outlet::create(&self.plan, id, &self.poller, deadline, self.stopping.clone())
         };

@@ -46,19 +46,19 @@ fn nothing_is_committed_before_its_manifest_is_durable() {
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 2, &[1]);
     let error = attempt.commit(&committable, &permit(Epoch(1)), &rotation()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
-    assert_eq!(cluster.state("job/lineage/0"), "Ongoing");
+    assert_eq!(cluster.state("job/lineage/1-0"), "Ongoing");
 }
 
 #[test]
 fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
-    let live = cluster.producer("job/lineage/0");
+    let live = cluster.producer("job/lineage/1-0");
     live.initialise().unwrap();
     live.begin().unwrap();
     live.write(0, 1);
     // Somebody takes the id over after the flush, and has a transaction of his own open.
-    let other = cluster.producer("job/lineage/0");
+    let other = cluster.producer("job/lineage/1-0");
     other.initialise().unwrap();
     other.write(1, 9);
     let error = prepared(&mut attempt, 1, &live).unwrap_err();
@@ -66,17 +66,28 @@ fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
 }
 
 #[test]
+fn prepare_waits_for_a_new_leader() {
+    let cluster = Cluster::new();
+    let live = cluster.producer("job/lineage/1-0");
+    live.initialise().unwrap();
+    live.begin().unwrap();
+    live.write(0, 1);
+    cluster.change_leaders(0, 5);
+    prepared(&mut transactions(&cluster), 1, &live).unwrap();
+}
+
+#[test]
 fn the_time_left_counts_from_the_oldest_prepared_transaction() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
-    let old = cluster.producer("job/lineage/0").aged(50);
+    let old = cluster.producer("job/lineage/1-0").aged(50);
     old.initialise().unwrap();
     old.write(0, 1);
     let error = prepared(&mut attempt, 1, &old).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let younger = old.aged(44);
     prepared(&mut attempt, 1, &younger).unwrap();
-    let next = cluster.producer("job/lineage/1");
+    let next = cluster.producer("job/lineage/1-1");
     next.initialise().unwrap();
     next.write(0, 2);
     prepared(&mut attempt, 2, &next).unwrap();
@@ -94,5 +105,5 @@ fn what_was_prepared_in_vain_is_aborted() {
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
     let rotation = rotation();
     attempt.abort(&committable, &rotation).unwrap();
-    assert_eq!((given_back(&rotation, 0), cluster.state("job/lineage/0")), (1, "CompleteAbort"));
+    assert_eq!((given_back(&rotation, 0), cluster.state("job/lineage/1-0")), (1, "CompleteAbort"));
 }

@@ -17,6 +17,9 @@ pub(super) type Address = (String, u16);
 
 /// The pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// After this time it is told what is waited for, and again each time that the second one has passed.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// UNKNOWN_TOPIC_OR_PARTITION.
 pub(super) const UNKNOWN_TOPIC: i16 = 3;
@@ -95,6 +98,7 @@ impl Network {
         what: &str,
         mut attempt: impl AsyncFnMut(&mut Self) -> Result<T, Trouble>,
     ) -> Result<T> {
+        let mut tell_at = Instant::now() + TELL_AFTER;
         loop {
             let why = match attempt(self).await {
                 Ok(answer) => return Ok(answer),
@@ -107,6 +111,11 @@ impl Network {
                 let brokers: Vec<String> = self.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
                 let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));
                 return Err(Error::new(ErrorKind::Sink, message));
+            }
+            if Instant::now() >= tell_at {
+                tell_at = Instant::now() + TELL_EVERY;
+                let left_s = deadline.saturating_duration_since(Instant::now()).as_secs();
+                tracing::info!(target: "staunch::kafka", what, why, left_s, "waiting for Kafka");
             }
             // Whoever was asked may not be the right one any more. Connections that failed are gone already.
             self.forget_brokers();
