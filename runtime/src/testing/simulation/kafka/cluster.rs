@@ -186,6 +186,7 @@ impl<V: Clone> Cluster<V> {
             producer: it.producer,
             start_ms: it.start_ms,
             timeout_ms: it.timeout_ms,
+            partitions: it.partitions.clone(),
         })
     }
 

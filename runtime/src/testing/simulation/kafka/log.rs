@@ -99,11 +99,11 @@ impl<V> Log<V> {
 
     pub fn peek(&self, offset: i64, isolation: Isolation) -> Peek {
         if offset < self.start || offset > self.end {
-            return Peek { code: OUT_OF_RANGE, batch: None, aborted: Vec::new() };
+            return Peek { code: OUT_OF_RANGE, high_watermark: -1, batch: None, aborted: Vec::new() };
         }
         let below = if isolation == Isolation::Committed { self.last_stable() } else { self.end };
         let Some(batch) = self.batches.get(self.at(offset)).filter(|batch| batch.last < below) else {
-            return Peek { code: 0, batch: None, aborted: Vec::new() };
+            return Peek { code: 0, high_watermark: self.end, batch: None, aborted: Vec::new() };
         };
         let header = BatchHeader {
             first: batch.first,
@@ -114,7 +114,7 @@ impl<V> Log<V> {
         };
         let named = |it: &&Aborted| isolation == Isolation::Committed && it.marker >= offset && it.first <= batch.last;
         let aborted = self.aborted.iter().filter(named).map(|it| (it.producer_id, it.first)).collect();
-        Peek { code: 0, batch: Some(header), aborted }
+        Peek { code: 0, high_watermark: self.end, batch: Some(header), aborted }
     }
 
     pub fn find_marker(&self, from: i64, producer_id: i64) -> Marker {

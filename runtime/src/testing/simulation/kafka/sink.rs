@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flow::stand_in::{SinkFacts, SinkStandIn, WriterStandIn};
 use crate::id::Epoch;
 use crate::testing::simulation::world::{Pid, World};
-use crate::transaction::{Rotation, SharedRotation, Transactions, make_ready};
+use crate::transaction::{Ids, Rotation, SharedRotation, Transactions, make_ready};
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(in crate::testing::simulation) struct KafkaSimulated {
@@ -27,9 +27,9 @@ impl SinkStandIn for KafkaSimulated {
         let connection =
             Connection { world: self.world.clone(), pid: self.pid, cluster: Arc::from(context.participant) };
         let (timeout, shards) = self.world.with(|state| (state.kafka.timeout, state.kafka.shards));
-        let prefix = format!("{}/{}/", context.job, context.lineage);
+        let ids = Ids::new(context.job, context.lineage, context.attempt);
         let brokers = SimulatedBrokers(connection.clone());
-        let transactions = Transactions::new(brokers, context.participant.to_owned(), prefix, timeout);
+        let transactions = Transactions::new(brokers, context.participant.to_owned(), ids, timeout);
         Ok(Box::new(SimulatedParticipant { connection, transactions, shards, producers: None }))
     }
 
@@ -48,7 +48,7 @@ fn unrecovered() -> Error {
 /// The producers of a process. They are made when one is wanted, by whoever wants it.
 struct Producers {
     connection: Connection,
-    prefix: String,
+    ids: Ids,
     shards: usize,
     rotation: Mutex<Rotation<SimulatedProducer>>,
 }
@@ -72,7 +72,7 @@ impl Producers {
                 return Ok(taken);
             }
             let Some(wanted) = self.with(Rotation::wanted) else { continue };
-            let open = |number| Ok(SimulatedProducer::new(self.connection.clone(), format!("{}{number}", self.prefix)));
+            let open = |number| Ok(SimulatedProducer::new(self.connection.clone(), self.ids.producer(number)));
             let made = make_ready(wanted, open)?;
             self.with(|rotation| rotation.ready(made));
         }
@@ -143,11 +143,11 @@ impl SimulatedParticipant {
 
 impl TwoPhaseCommit for SimulatedParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
-        let listed: BTreeSet<u64> = self.transactions.recover(published, recovery)?;
+        self.transactions.recover(published, recovery)?;
         crash_point("recover-settled");
-        let rotation = Mutex::new(Rotation::new(self.shards, listed));
-        let (connection, prefix) = (self.connection.clone(), self.transactions.prefix().to_owned());
-        self.producers = Some(Arc::new(Producers { connection, prefix, shards: self.shards, rotation }));
+        let rotation = Mutex::new(Rotation::new(self.shards));
+        let (connection, ids) = (self.connection.clone(), self.transactions.ids().clone());
+        self.producers = Some(Arc::new(Producers { connection, ids, shards: self.shards, rotation }));
         Ok(())
     }
 
