@@ -52,6 +52,12 @@ pub trait Sink: Send + Sync + 'static {
         None
     }
 
+    /// How what is prepared stays until it is committed. Asked for by tests only, which put a sink with the same
+    /// rules in this one's place.
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
     /// Opens the participant: once per name and attempt, by the first sink of that name, after the
     /// attempt's claim.
     ///
@@ -72,6 +78,18 @@ pub trait Sink: Send + Sync + 'static {
     fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {
         Ok(None)
     }
+}
+
+/// The rules of a sink's other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// What is prepared stays as it is until it is committed or aborted.
+    #[default]
+    ExactlyOnce,
+    /// Kafka transactions: what is prepared is committed by whoever knows it, and aborted by the broker when its
+    /// time is up; its records can be written again from the log.
+    KafkaTransactions,
 }
 
 /// What a participant is told when it is opened.

@@ -74,6 +74,7 @@ impl Underway {
     }
 
     /// Blocks until something is heard.
+    #[expect(clippy::disallowed_methods, reason = "where the driver's thread waits; a simulation takes turns instead")]
     pub fn wait(&mut self, at_most: Duration) {
         self.heard.extend(self.events.recv_timeout(at_most).ok());
     }

@@ -57,4 +57,4 @@ pub use foresee::foresee;
 pub use ids::Ids;
 pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};
-pub use rotation::{Rotation, Wanted};
+pub use rotation::{Rotation, SharedRotation, Wanted};

@@ -5,12 +5,14 @@ use super::brokers::{Brokers, Described};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
 use super::ids::{Ids, is_replay, slot_of};
 use super::producers::{Answer, LiveProducer};
+use super::rotation::SharedRotation;
 use super::settle::{Ended, Wish, check_permit, reach_open, settle, settle_published};
 use crate::api::sink::Committable;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,7 +45,7 @@ const LOCKED_OUT_MAX: usize = 32;
 /// States in which a transactional id has nothing open.
 const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
 
-impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
+impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// `ids` are this attempt's; `timeout` is after which time the broker aborts a transaction.
     pub fn new(brokers: B, cluster_id: String, ids: Ids, timeout: Duration) -> Self {
         Self { brokers, cluster_id, ids, timeout, prepared: BTreeMap::new() }
@@ -72,7 +74,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         for published in published {
             let check = |committable: &KafkaCommittable| check_cluster(&self.cluster_id, committable);
             let (settled, replayed) = settle_published(&mut self.brokers, &self.ids, published, recovery, wish, check)?;
-            if replayed {
+            if replayed && !planted(Bug::YoungerCommittedFirst) {
                 wish = Wish::Abort;
             }
             let transactions = settled.iter().flat_map(Prepared::transactions);
@@ -106,29 +108,36 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         Ok(open.len())
     }
 
-    /// Prepares the transactions of an epoch's producers: `deliver` waits until every record given to a
-    /// producer has arrived. Returns the committable's bytes.
+    /// Prepares an epoch's transactions: `producers` are those of the shards that have records, and `deliver`
+    /// waits until every record given to one has arrived. Returns the committable's bytes; `None` if there are no
+    /// records.
     ///
     /// # Errors
     /// A delivery failed, the time left is too short, or the transaction is not this process's any more.
     pub fn prepare(
         &mut self,
         epoch: Epoch,
-        producers: Vec<P>,
-        mut deliver: impl FnMut(&P) -> Result<Written>,
-    ) -> Result<Vec<u8>> {
+        producers: Vec<(usize, P)>,
+        rotation: &impl SharedRotation<P>,
+        mut deliver: impl FnMut(&P, usize) -> Result<Written>,
+    ) -> Result<Option<Vec<u8>>> {
         let mut transactions = Vec::new();
-        for producer in &producers {
+        let (shards, producers): (Vec<usize>, Vec<P>) = producers.into_iter().unzip();
+        for (producer, shard) in producers.iter().zip(&shards) {
             crash_point("kafka-before-flush");
-            let written = deliver(producer)?;
+            let written = deliver(producer, *shard)?;
             crash_point("kafka-flushed");
             self.check_margin(epoch, &producers)?;
             crash_point("kafka-before-describe");
             transactions.push(self.describe(epoch, producer, written)?);
             crash_point("kafka-described");
         }
+        rotation.with(|rotation| rotation.prepared(epoch, |shard| shards.contains(&shard)));
+        if transactions.is_empty() {
+            return Ok(None);
+        }
         self.prepared.insert(epoch, producers);
-        Ok(Prepared::of(transactions).to_bytes())
+        Ok(Some(Prepared::of(transactions).to_bytes()))
     }
 
     /// A transaction that is prepared must not expire before it can be committed. Counts from the oldest:
@@ -178,6 +187,9 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
         let range = transaction.partitions.first().ok_or_else(missing)?;
+        if planted(Bug::IdentityUnproven) {
+            return Ok(());
+        }
         let peek = look(&mut self.brokers, range, range.first)?;
         if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
             return Ok(());
@@ -190,11 +202,16 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         Err(Error::new(ErrorKind::Sink, message))
     }
 
-    /// Commits; returns the producers that may be used again once a later manifest is durable.
+    /// Commits. The producers may be used again once a later manifest is durable.
     ///
     /// # Errors
     /// Whatever recovery has to settle: the attempt restarts.
-    pub fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<Vec<P>> {
+    pub fn commit(
+        &mut self,
+        committable: &Committable,
+        permit: &CommitPermit,
+        rotation: &impl SharedRotation<P>,
+    ) -> Result<()> {
         check_permit(committable.epoch, permit.epoch())?;
         let listed = Prepared::from_bytes(&committable.bytes)?;
         let mut live = self.prepared.remove(&committable.epoch).unwrap_or_default();
@@ -206,7 +223,8 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
                 None => self.must_commit(transaction)?,
             }
         }
-        Ok(again)
+        rotation.with(|rotation| rotation.committed(permit.epoch(), again));
+        Ok(())
     }
 
     /// A producer whose commit had no clean first answer is retired: a delayed request of it could end a
@@ -217,6 +235,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         crash_point("kafka-commit-answered");
         match answer {
             Answer::Clean => Ok(Some(producer)),
+            Answer::Unclean(_) if planted(Bug::UncleanIsCommitted) => Ok(None),
             Answer::Unclean(why) => {
                 let id = producer.id();
                 tracing::info!(target: "staunch::kafka", id, why, "commit: no clean answer; asking for its fate");
@@ -240,14 +259,15 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         }
     }
 
-    /// Aborts what was prepared and no manifest lists; returns the producers, which may begin again.
+    /// Aborts what was prepared and no manifest lists. The producers may begin again.
     ///
     /// # Errors
     /// The next attempt aborts it.
-    pub fn abort(&mut self, committable: &Committable) -> Result<Vec<P>> {
+    pub fn abort(&mut self, committable: &Committable, rotation: &impl SharedRotation<P>) -> Result<()> {
         let live = self.prepared.remove(&committable.epoch).unwrap_or_default();
         live.iter().try_for_each(LiveProducer::abort)?;
-        Ok(live)
+        rotation.with(|rotation| live.into_iter().for_each(|producer| rotation.aborted(producer)));
+        Ok(())
     }
 }
 

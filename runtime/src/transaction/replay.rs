@@ -20,6 +20,7 @@ use super::ids::Ids;
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{DataLoss, Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
 
 /// Replaces the aborted ones among a committable's transactions. `None`: nothing of it is left, and
 /// that was accepted.
@@ -58,6 +59,9 @@ pub(super) fn replay(
         }
     }
     new.retain(|transaction| transaction.records > 0);
+    if planted(Bug::ReplayCommittedEarly) {
+        begun.iter().try_for_each(|(id, producer)| brokers.end(id, *producer, true).map(drop))?;
+    }
     let settled = publish(published, new, losses.of(transactions, aborted), recovery);
     // After another error it is not known which of the two is listed: the next attempt finds out.
     let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);

@@ -6,6 +6,7 @@
 //! clean first answer is never given back, so it is never used again.
 
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
 use std::collections::BTreeMap;
 
 /// The producers of a process, by what they are used for. Pure; `P` is a handle.
@@ -34,6 +35,12 @@ pub enum Wanted<P> {
     Again(P),
     /// A new one, with the id of this number.
     New(u64),
+}
+
+/// A rotation behind the lock with which a participant and its writers share it.
+pub trait SharedRotation<P> {
+    /// Changes it, and wakes whoever waits for a change.
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<P>) -> R) -> R;
 }
 
 impl<P: Clone> Rotation<P> {
@@ -110,6 +117,9 @@ impl<P: Clone> Rotation<P> {
         let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(listed_in, _)| *listed_in < manifest);
         self.idle.extend(earlier.into_iter().map(|(_, producer)| producer));
         self.cooling = same;
+        if planted(Bug::IdReusedEarly) {
+            return self.idle.extend(producers);
+        }
         self.cooling.extend(producers.into_iter().map(|producer| (manifest, producer)));
     }
 

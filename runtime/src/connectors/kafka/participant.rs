@@ -20,7 +20,7 @@ use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::stop::Cancellation;
-use crate::transaction::{Ids, Transactions, WriterShare, Written, margin};
+use crate::transaction::{Ids, SharedRotation, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -307,39 +307,31 @@ impl TwoPhaseCommit for KafkaParticipant {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let mut outlets = Vec::new();
         for shard in (0..self.options.shards).filter(|&shard| has_records(shard)) {
-            outlets.push((pool.outlet_by(epoch, shard, deadline)?, shard));
+            outlets.push((shard, pool.outlet_by(epoch, shard, deadline)?));
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
             drain(outlet, &sealed, &routes, options, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
-        let Some(transactions) = &mut self.transactions else {
-            outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop))?;
-            pool.prepared(epoch, has_records);
-            return Ok(None);
-        };
-        let mut prepared = None;
-        if !outlets.is_empty() {
-            let (producers, shards): (Vec<_>, Vec<_>) = outlets.into_iter().unzip();
-            let mut shards = shards.into_iter();
-            let in_turn = |outlet: &Arc<Outlet>| deliver(outlet, shards.next().unwrap_or(0));
-            prepared = Some(transactions.prepare(epoch, producers, in_turn)?);
+        match &mut self.transactions {
+            Some(transactions) => transactions.prepare(epoch, outlets, &*pool, deliver),
+            None => {
+                outlets.iter().try_for_each(|(shard, outlet)| deliver(outlet, *shard).map(drop))?;
+                pool.with(|rotation| rotation.prepared(epoch, has_records));
+                Ok(None)
+            }
         }
-        pool.prepared(epoch, has_records);
-        Ok(prepared)
     }
 
     fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<()> {
-        let again = self.transactions()?.commit(committable, permit)?;
-        self.pool()?.committed(permit.epoch(), again);
-        Ok(())
+        let pool = self.pool()?;
+        self.transactions()?.commit(committable, permit, &*pool)
     }
 
     fn abort(&mut self, committable: &Committable) -> Result<()> {
         let pool = self.pool()?;
-        self.transactions()?.abort(committable)?.into_iter().for_each(|outlet| pool.aborted(outlet));
-        Ok(())
+        self.transactions()?.abort(committable, &*pool)
     }
 }
 

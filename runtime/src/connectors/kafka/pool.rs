@@ -11,7 +11,7 @@ use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::stop::Cancellation;
-use crate::transaction::{Ids, Rotation, Wanted, make_ready};
+use crate::transaction::{Ids, Rotation, SharedRotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,25 +217,6 @@ impl Pool {
         Ok(state.rotation.is_prepared(epoch))
     }
 
-    /// The epoch's records have all arrived: the outlets of shards that have some now belong to the participant.
-    pub fn prepared(&self, epoch: Epoch, has_records: impl Fn(usize) -> bool) {
-        self.state().rotation.prepared(epoch, has_records);
-        self.waiters.wake();
-    }
-
-    /// What the manifest of this epoch lists is being committed, so it is durable. The outlets may be used
-    /// again once a later one is.
-    pub fn committed(&self, manifest: Epoch, outlets: Vec<Arc<Outlet>>) {
-        self.state().rotation.committed(manifest, outlets);
-        self.changed.notify_all();
-    }
-
-    /// An outlet whose transaction was aborted before any manifest listed it.
-    pub fn aborted(&self, outlet: Arc<Outlet>) {
-        self.state().rotation.aborted(outlet);
-        self.changed.notify_all();
-    }
-
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -251,6 +232,15 @@ impl Pool {
         let maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A panic of the thread was reported when it happened.
         let _ = maker.map(JoinHandle::join);
+    }
+}
+
+impl SharedRotation<Arc<Outlet>> for Pool {
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<Arc<Outlet>>) -> R) -> R {
+        let changed = change(&mut self.state().rotation);
+        self.changed.notify_all();
+        self.waiters.wake();
+        changed
     }
 }
 

@@ -98,6 +98,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
     }
 
     /// Writes records once the writer is ready.
+    #[expect(clippy::disallowed_methods, reason = "a sink of somebody's is tried in real time")]
     pub(super) fn write(&mut self, worker: usize, numbers: impl IntoIterator<Item = u64>) -> Outcome {
         for _ in 0..WAITS_MAX {
             if self.writers[worker].ready().map_err(failed("ready"))? {

@@ -27,12 +27,14 @@ pub(super) enum Rule {
 }
 
 /// The undisturbed run's records, and those of the run that was disturbed.
-type OwnRule = Arc<dyn Fn(&[AnyRecord], &[AnyRecord]) -> Result<(), String> + Send + Sync>;
+type OwnRule = Arc<dyn Fn(&[&AnyRecord], &[&AnyRecord]) -> Result<(), String> + Send + Sync>;
 
-/// A sink's committed records, in the order in which readers see them.
+/// A sink's committed records.
 #[derive(Default)]
 pub(super) struct Output {
-    pub records: Vec<AnyRecord>,
+    pub written: Vec<AnyRecord>,
+    /// The numbers of those that are visible, in the order in which readers see them.
+    pub visible: Vec<usize>,
     pub shown: Vec<String>,
     /// As many as records, where the sink has keys.
     pub keys: Option<Vec<String>>,
@@ -41,11 +43,22 @@ pub(super) struct Output {
 /// Records that a message names at most.
 const NAMED_MAX: usize = 5;
 
+impl Output {
+    /// The visible records.
+    pub fn records(&self) -> impl Iterator<Item = &AnyRecord> {
+        self.visible.iter().map(|number| &self.written[*number])
+    }
+}
+
 impl Rule {
     /// Says what is different.
     pub fn check(&self, undisturbed: &Output, crashed: &Output) -> Result<(), String> {
         match self {
-            Self::Own(rule) => rule(&undisturbed.records, &crashed.records),
+            Self::Own(rule) => {
+                let (undisturbed, crashed): (Vec<_>, Vec<_>) =
+                    (undisturbed.records().collect(), crashed.records().collect());
+                rule(&undisturbed, &crashed)
+            }
             Self::Given(Compare::Exact) => {
                 multiset(undisturbed, crashed)?;
                 if undisturbed.shown == crashed.shown {

@@ -9,11 +9,13 @@ fn a_clean_commit_gives_the_producer_back() {
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1, 2, 3]);
     assert_eq!(cluster.committed(), [[], []] as [[u64; 0]; 2]);
-    let again = attempt.commit(&committable, &permit(Epoch(1))).unwrap();
-    assert_eq!((again.len(), cluster.committed()), (1, vec![vec![2], vec![1, 3]]));
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 1), cluster.committed()), (0, vec![vec![2], vec![1, 3]]));
     // Again, as after a restart: the fate is asked for, nothing else happens.
-    assert_eq!(attempt.commit(&committable, &permit(Epoch(1))).unwrap().len(), 0);
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
     assert_eq!((cluster.asked("end"), cluster.committed()), (0, vec![vec![2], vec![1, 3]]));
+    assert_eq!(given_back(&rotation, 2), 1, "once a later manifest is durable");
 }
 
 #[test]
@@ -22,8 +24,9 @@ fn a_producer_without_a_clean_answer_is_retired() {
     let mut attempt = transactions(&cluster);
     let (committable, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
     *live.unclean.borrow_mut() = Some("timed out");
-    assert!(attempt.commit(&committable, &permit(Epoch(1))).unwrap().is_empty());
-    assert_eq!(cluster.committed()[1], [1]);
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 2), cluster.committed().remove(1)), (0, vec![1]));
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn a_commit_that_finds_the_transaction_aborted_fails_the_attempt() {
     let mut attempt = transactions(&cluster);
     let (committable, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
     cluster.expire(live.id());
-    let error = attempt.commit(&committable, &permit(Epoch(1))).unwrap_err();
+    let error = attempt.commit(&committable, &permit(Epoch(1)), &rotation()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sink, "{error}");
 }
 
@@ -41,7 +44,7 @@ fn nothing_is_committed_before_its_manifest_is_durable() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 2, &[1]);
-    let error = attempt.commit(&committable, &permit(Epoch(1))).unwrap_err();
+    let error = attempt.commit(&committable, &permit(Epoch(1)), &rotation()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert_eq!(cluster.state("job/lineage/1-0"), "Ongoing");
 }
@@ -100,6 +103,7 @@ fn what_was_prepared_in_vain_is_aborted() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
-    assert_eq!(attempt.abort(&committable).unwrap().len(), 1);
-    assert_eq!(cluster.state("job/lineage/1-0"), "CompleteAbort");
+    let rotation = rotation();
+    attempt.abort(&committable, &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 0), cluster.state("job/lineage/1-0")), (1, "CompleteAbort"));
 }

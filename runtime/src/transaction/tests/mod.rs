@@ -9,6 +9,7 @@ use crate::api::sink::Committable;
 use crate::error::{ErrorKind, Result};
 use crate::id::Epoch;
 use fake::{Cluster, Live};
+use std::cell::RefCell;
 
 /// Some transaction.
 pub(super) fn transaction(id: &str) -> KafkaCommittable {
@@ -54,6 +55,27 @@ fn prepare(
 }
 
 fn prepared(attempt: &mut Transactions<Cluster, Live>, epoch: u64, live: &Live) -> Result<Committable> {
-    let bytes = attempt.prepare(Epoch(epoch), vec![live.clone()], |live| Ok(live.written()))?;
-    Ok(Committable { participant: "kafka".into(), epoch: Epoch(epoch), bytes })
+    let producers = vec![(0, live.clone())];
+    let bytes = attempt.prepare(Epoch(epoch), producers, &rotation(), |live, _| Ok(live.written()))?;
+    Ok(Committable { participant: "kafka".into(), epoch: Epoch(epoch), bytes: bytes.expect("there are records") })
+}
+
+struct Shared(RefCell<Rotation<Live>>);
+
+impl SharedRotation<Live> for Shared {
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<Live>) -> R) -> R {
+        change(&mut self.0.borrow_mut())
+    }
+}
+
+fn rotation() -> Shared {
+    Shared(RefCell::new(Rotation::new(1)))
+}
+
+/// How many producers may begin again when the manifest of this epoch is durable.
+fn given_back(rotation: &Shared, manifest: u64) -> usize {
+    rotation.with(|rotation| {
+        rotation.committed(Epoch(manifest), Vec::new());
+        std::iter::from_fn(|| rotation.wanted().filter(|wanted| matches!(wanted, Wanted::Again(_)))).count()
+    })
 }

@@ -394,7 +394,7 @@ fn the_next_transaction_of_the_same_session_is_left_alone() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (first, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
-    attempt.commit(&first, &crate::testing::permit::permit(Epoch(1))).unwrap();
+    attempt.commit(&first, &crate::testing::permit::permit(Epoch(1)), &rotation()).unwrap();
     live.begin().unwrap();
     live.write(1, 3);
     recover(&cluster, [&first], false).unwrap();

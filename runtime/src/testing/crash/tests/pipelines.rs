@@ -1,6 +1,8 @@
 //! Pipelines to be crashed.
 
+use crate::api::sink::{Delivery, Sink, SinkContext, WriterContext};
 use crate::connectors::memory::{MemorySink, MemorySource};
+use crate::error::Result;
 use crate::testing::{CrashTest, Inputs};
 use crate::{Context, EventTime, Flow, Output, State, Timestamp, operator, pipeline, sink, source};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,62 @@ pub(super) fn words() -> Inputs<()> {
 
 pub(super) fn word_count_test() -> CrashTest<word_count> {
     word_count::crash_test(words()).key::<totals, _>(|total| total.word.clone())
+}
+
+/// A sink that says of itself that it writes through Kafka transactions: in a simulation, it does.
+pub(super) struct InKafka<T>(MemorySink<T>);
+
+impl<T: Send + 'static> Sink for InKafka<T> {
+    type Record = T;
+    type Participant = <MemorySink<T> as Sink>::Participant;
+    type Writer = <MemorySink<T> as Sink>::Writer;
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn participant(&self, _id: &str) -> String {
+        "kafka".to_owned()
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::KafkaTransactions
+    }
+
+    fn open(&self, context: &SinkContext<'_>) -> Result<Self::Participant> {
+        self.0.open(context)
+    }
+
+    fn writer(&self, participant: &mut Self::Participant, context: &WriterContext<'_>) -> Result<Self::Writer> {
+        self.0.writer(participant, context)
+    }
+}
+
+#[sink]
+pub(super) fn totals_in_kafka() -> InKafka<Total> {
+    InKafka(MemorySink::new())
+}
+
+#[sink]
+pub(super) fn words_in_kafka() -> InKafka<String> {
+    InKafka(MemorySink::new())
+}
+
+/// Two sinks that share a transaction.
+#[pipeline(no_main)]
+pub(super) fn kafka_word_count(flow: &Flow<()>) {
+    let words = split::on(lines::open(flow));
+    words_in_kafka::write(words.clone());
+    totals_in_kafka::write(count::on(words.key_by(|word| word.as_str())));
+}
+
+pub(super) fn kafka_test() -> CrashTest<kafka_word_count> {
+    // Short lines: more checkpoints, and so more transactions, for as many words.
+    let words = |text: &'static str| text.split(' ');
+    let inputs = Inputs::new(())
+        .source::<lines>(words("to be or not to be that is the question to be to be or not or not"))
+        .source::<lines>(words("the slings and arrows of outrageous fortune or to take arms"));
+    kafka_word_count::crash_test(inputs).key::<totals_in_kafka, _>(|total| total.word.clone())
 }
 
 /// A reading of a meter.
