@@ -87,6 +87,8 @@ pub enum Delivery {
     /// What is prepared stays as it is until it is committed or aborted.
     #[default]
     ExactlyOnce,
+    /// What is written is visible once it has arrived, and again when it is written again after a failure.
+    AtLeastOnce,
     /// Kafka transactions: what is prepared is committed by whoever knows it, and aborted by the broker when its
     /// time is up; its records can be written again from the log.
     KafkaTransactions,

@@ -265,7 +265,7 @@ impl<F: Format> Sink for KafkaSink<F> {
     }
 
     fn delivery(&self) -> Delivery {
-        if self.options.exactly_once { Delivery::KafkaTransactions } else { Delivery::ExactlyOnce }
+        if self.options.exactly_once { Delivery::KafkaTransactions } else { Delivery::AtLeastOnce }
     }
 
     fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {

@@ -77,7 +77,7 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 /// zombies that wake up beside their successor, slow calls, failed checkpoints and commits, lost and late answers, expired transactions, suspends;
 /// each start with another number of workers. Nothing may be lost, nothing may be there twice, and
 /// the order of each key's records must be kept where the key is known: the sink's own, or
-/// [`key`](Self::key).
+/// [`key`](Self::key). A sink that is at least once may have records twice: see [`Compare::AtLeastOnce`].
 ///
 /// The sources and sinks are replaced by ones that keep to the rules, so what is tried is the pipeline and
 /// the runtime; that a sink of one's own keeps to them is tried by the [conformance suite](super::conformance).

@@ -1,7 +1,7 @@
 //! Runs one schedule: process after process, until the input is read to its end and everything is committed.
 
 use super::Setup;
-use super::compare::Output;
+use super::compare::{Compare, Output, Rule};
 use super::schedule::Schedule;
 use crate::api::sink::Delivery;
 use crate::crash::CRASH_POINTS;
@@ -189,7 +189,8 @@ impl<P: Pipeline> Setup<P> {
         for id in simulation.sink_ids() {
             let Some(facts) = simulation.sink(&id) else { continue };
             let (written, visible) = simulation.world.with(|state| state.take_committed(&id));
-            let mut output = Output { written, visible, ..Output::default() };
+            let at_least_once = facts.delivery == Delivery::AtLeastOnce;
+            let mut output = Output { written, visible, at_least_once, ..Output::default() };
             if let Some(show) = self.shows.get(&id).or(facts.show.as_ref()) {
                 output.shown = output.records().map(|record| show(&**record)).collect();
             }
@@ -205,10 +206,16 @@ impl<P: Pipeline> Setup<P> {
         outputs
     }
 
+    fn rule_of(&self, id: &str, output: &Output) -> &Rule {
+        const AT_LEAST_ONCE: &Rule = &Rule::Given(Compare::AtLeastOnce);
+        self.rules.get(id).unwrap_or(if output.at_least_once { AT_LEAST_ONCE } else { &self.rule })
+    }
+
     /// The sinks whose records nobody knows how to show, and that need it.
     pub(super) fn unshown(&self, ran: &Ran) -> Vec<String> {
-        let own = |id: &String| matches!(self.rules.get(id).unwrap_or(&self.rule), super::Rule::Own(_));
-        let outputs = ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.visible.len() && !own(id));
+        let own = |id: &str, output: &Output| matches!(self.rule_of(id, output), Rule::Own(_));
+        let outputs =
+            ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.visible.len() && !own(id, output));
         outputs.map(|(id, _)| id.clone()).collect()
     }
 
@@ -222,7 +229,7 @@ impl<P: Pipeline> Setup<P> {
         }
         let none = Output::default();
         let differences = undisturbed.outputs.iter().filter_map(|(id, expected)| {
-            let rule = self.rules.get(id).unwrap_or(&self.rule);
+            let rule = self.rule_of(id, expected);
             let found = ran.outputs.get(id).unwrap_or(&none);
             Some(format!("sink `{id}`: {}", caught(|| rule.check(expected, found)).err()?))
         });

@@ -17,6 +17,7 @@
 //! There is no second implementation of anything here: what is simulated are the disk, the sources, the
 //! sinks' other side, and time.
 
+mod at_least_once;
 pub(crate) mod chance;
 mod disk;
 mod environment;
@@ -107,6 +108,7 @@ impl StandIns for Places {
         let (world, pid) = (self.world.clone(), self.pid);
         match facts.delivery {
             Delivery::KafkaTransactions => Arc::new(kafka::KafkaSimulated { world, pid, facts }),
+            Delivery::AtLeastOnce => Arc::new(at_least_once::AtLeastOnce { world, pid, facts }),
             Delivery::ExactlyOnce => Arc::new(sink::SimulatedSink { world, pid, facts }),
         }
     }

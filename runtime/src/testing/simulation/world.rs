@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub disk: Disk,
     pub ledger: Ledger,
     pub kafka: Kafka,
+    /// What sinks without transactions have written, by sink.
+    arrived: BTreeMap<String, Vec<(AnyRecord, Timestamp)>>,
     pub sources: BTreeMap<String, super::source::Splits>,
     /// Nothing more comes from any source.
     pub input_ended: bool,
@@ -75,9 +77,17 @@ impl State {
         self.sink_failures.pop()
     }
 
+    /// Records of sinks without transactions are visible from now on.
+    pub fn arrive(&mut self, records: impl Iterator<Item = (String, AnyRecord, Timestamp)>) {
+        for (sink, record, time) in records {
+            self.arrived.entry(sink).or_default().push((record, time));
+        }
+    }
+
     /// The visible records of a sink, in the order in which readers see them.
     pub fn committed<'a>(&'a self, sink: &'a str) -> impl Iterator<Item = &'a (AnyRecord, Timestamp)> + 'a {
-        self.ledger.committed(sink).chain(self.kafka.committed(sink))
+        let arrived = self.arrived.get(sink).into_iter().flatten();
+        self.ledger.committed(sink).chain(self.kafka.committed(sink)).chain(arrived)
     }
 
     /// When nothing more will happen: the records of a sink, and the numbers of the visible ones in the order in which
@@ -90,7 +100,8 @@ impl State {
         if !written.is_empty() {
             return (written, visible);
         }
-        let written = self.ledger.take_committed(sink);
+        let arrived = self.arrived.remove(sink).into_iter().flatten().map(|(record, _)| record);
+        let written: Vec<AnyRecord> = self.ledger.take_committed(sink).into_iter().chain(arrived).collect();
         let visible = (0..written.len()).collect();
         (written, visible)
     }
@@ -169,6 +180,7 @@ impl World {
             disk: Disk::default(),
             ledger: Ledger::default(),
             kafka: Kafka::default(),
+            arrived: BTreeMap::new(),
             sources: BTreeMap::new(),
             input_ended: false,
             started: Vec::new(),

@@ -11,7 +11,7 @@ use crate::flow::Pipeline;
 use crate::planted::{Bug, plant};
 use crate::testing::simulation::{Failure, Fault, Lost, Planned};
 use crate::testing::{CrashTest, Inputs};
-use pipelines::{kafka_test, meters_test, totals, word_count, word_count_test};
+use pipelines::{at_least_once_test, kafka_test, meters_test, totals, word_count, word_count_test};
 
 #[test]
 fn word_count_survives_everything() {
@@ -29,6 +29,22 @@ fn windows_survive_everything() {
 fn kafka_transactions_survive_everything() {
     let report = kafka_test().run();
     assert!(report.schedules >= 1_000 && report.crash_points >= 35, "{report}");
+    assert!(report.given_up > 0 && report.given_up * 10 < report.schedules, "{report}");
+}
+
+#[test]
+fn at_least_once_loses_nothing_and_writes_some_again() {
+    at_least_once_test().schedules(300).run();
+    let (test, seed) = (at_least_once_test(), 1);
+    let ran = |plan| run(&test.setup, &Schedule { seed, plan, in_turn: true }, true);
+    let (undisturbed, killed) = (ran(Vec::new()), ran(vec![(Planned::At("before-publish", 1), Fault::Kill)]));
+    let visible = |ran: &Ran| ran.outputs["totals_at_least_once"].visible.len();
+    assert!(visible(&killed) > visible(&undisturbed), "{}", killed.story);
+    assert_eq!(test.setup.difference(&undisturbed, &killed), None, "{}", killed.story);
+    plant(Some(Bug::OffsetsAfterSnapshot));
+    let failure = at_least_once_test().try_run().unwrap_err();
+    plant(None);
+    assert!(failure.what.contains("missing") && !failure.what.contains("too many"), "{failure}");
 }
 
 #[test]

@@ -53,43 +53,43 @@ pub(super) fn word_count_test() -> CrashTest<word_count> {
     word_count::crash_test(words()).key::<totals, _>(|total| total.word.clone())
 }
 
-/// A sink that says of itself that it writes through Kafka transactions: in a simulation, it does.
-pub(super) struct InKafka<T>(MemorySink<T>);
+/// A sink that says of itself how it delivers: in a simulation, it does.
+pub(super) struct Delivers<T>(Delivery, MemorySink<T>);
 
-impl<T: Send + 'static> Sink for InKafka<T> {
+impl<T: Send + 'static> Sink for Delivers<T> {
     type Record = T;
     type Participant = <MemorySink<T> as Sink>::Participant;
     type Writer = <MemorySink<T> as Sink>::Writer;
 
     fn describe(&self) -> String {
-        self.0.describe()
+        self.1.describe()
     }
 
     fn participant(&self, _id: &str) -> String {
-        "kafka".to_owned()
+        format!("{:?}", self.0)
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::KafkaTransactions
+        self.0
     }
 
     fn open(&self, context: &SinkContext<'_>) -> Result<Self::Participant> {
-        self.0.open(context)
+        self.1.open(context)
     }
 
     fn writer(&self, participant: &mut Self::Participant, context: &WriterContext<'_>) -> Result<Self::Writer> {
-        self.0.writer(participant, context)
+        self.1.writer(participant, context)
     }
 }
 
 #[sink]
-pub(super) fn totals_in_kafka() -> InKafka<Total> {
-    InKafka(MemorySink::new())
+pub(super) fn totals_in_kafka() -> Delivers<Total> {
+    Delivers(Delivery::KafkaTransactions, MemorySink::new())
 }
 
 #[sink]
-pub(super) fn words_in_kafka() -> InKafka<String> {
-    InKafka(MemorySink::new())
+pub(super) fn words_in_kafka() -> Delivers<String> {
+    Delivers(Delivery::KafkaTransactions, MemorySink::new())
 }
 
 /// Two sinks that share a transaction.
@@ -107,6 +107,20 @@ pub(super) fn kafka_test() -> CrashTest<kafka_word_count> {
         .source::<lines>(words("to be or not to be that is the question to be to be or not or not"))
         .source::<lines>(words("the slings and arrows of outrageous fortune or to take arms"));
     kafka_word_count::crash_test(inputs).key::<totals_in_kafka, _>(|total| total.word.clone())
+}
+
+#[sink]
+pub(super) fn totals_at_least_once() -> Delivers<Total> {
+    Delivers(Delivery::AtLeastOnce, MemorySink::new())
+}
+
+#[pipeline(no_main)]
+pub(super) fn word_count_at_least_once(flow: &Flow<()>) {
+    totals_at_least_once::write(count::on(split::on(lines::open(flow)).key_by(|word| word.as_str())));
+}
+
+pub(super) fn at_least_once_test() -> CrashTest<word_count_at_least_once> {
+    word_count_at_least_once::crash_test(words())
 }
 
 /// A reading of a meter.
