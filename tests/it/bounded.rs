@@ -104,7 +104,7 @@ pub struct Numbers {
 
 #[source]
 fn numbers(config: &Numbers) -> FileSource<Json<u64>> {
-    FileSource::json(config.files.join("*")).on_bad_record(OnBadRecord::Skip)
+    FileSource::json(&config.files).on_bad_record(OnBadRecord::Skip)
 }
 
 #[sink]
