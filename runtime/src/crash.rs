@@ -33,6 +33,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "kafka-ended",
     "kafka-before-replay",
     "kafka-replay-begun",
+    "kafka-replay-copying",
     "kafka-replay-copied",
     "kafka-replay-prepared",
     "kafka-replay-published",
@@ -124,6 +125,7 @@ pub(crate) fn is_awaited(name: &str) -> bool {
     wanted().is_some_and(|wanted| wanted.name == name)
 }
 
+#[expect(clippy::disallowed_methods, reason = "how a test tells a process where to die")]
 fn from_environment(variable: &str, stop: bool) -> Option<Wanted> {
     let text = std::env::var(variable).ok()?;
     let wanted = Wanted::parse(&text, stop);

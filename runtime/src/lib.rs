@@ -140,5 +140,5 @@ pub use metrics::NodeCounts;
 pub use progress::{CheckpointStats, Observer, Outcome, Progress, Summary};
 pub use settings::{CheckpointSettings, RestartSettings, Settings};
 pub use staunch_macros::{State, operator, pipeline, sink, source};
-pub use stop::StopHandle;
+pub use stop::{Cancellation, StopHandle};
 pub use time::Timestamp;

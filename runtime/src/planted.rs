@@ -43,6 +43,22 @@ pub(crate) enum Bug {
     FirstBarrierLost,
     /// A publication that is given up does not take its slot, so that it can land later, and its output is aborted.
     NothingAbandoned,
+    /// It is not checked that what Kafka describes is this process's own transaction.
+    IdentityUnproven,
+    /// A transactional id is used again as soon as its transaction is committed.
+    IdReusedEarly,
+    /// What a checkpoint that is late has prepared is aborted instead of carried into the next.
+    CarriedAborted,
+    /// What cannot be known to be committed is taken to be.
+    UnknownIsCommitted,
+    /// What was written again from the log is committed before the manifest lists it.
+    ReplayCommittedEarly,
+    /// A commit without a clean answer is taken to be done.
+    UncleanIsCommitted,
+    /// What `EndTxn` answers decides how a transaction has ended; nobody is asked for its fate.
+    AnswerDecides,
+    /// Younger transactions are committed in front of an older one that is written again.
+    YoungerCommittedFirst,
 }
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ pub(crate) fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::R
 }
 
 /// Starts a thread that ends before `scope` does. When the system has none to give, the work is left to others.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
 pub(crate) fn spawn_scoped<'scope>(scope: &'scope Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) {
     let name = std::thread::current().name().map(str::to_owned);
     let builder = name.into_iter().fold(Builder::new(), Builder::name);

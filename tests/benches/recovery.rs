@@ -4,13 +4,14 @@
 //! `cargo bench -p staunch-tests --bench recovery`; `STAUNCH_TEST_BROKERS` names a cluster, else a broker is
 //! started. `STAUNCH_REPLAY_RECORDS` is the number of records of a replay, a million by default.
 
-use staunch::Epoch;
 use staunch::api::sink::{Committable, Sink, SinkContext};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::KafkaSink;
 use staunch::testing::permit::recover;
+use staunch::{Cancellation, Epoch};
 use staunch_tests::kafka::{Client, Record, Session, listed, shared};
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const EPOCH: Epoch = Epoch(1);
@@ -33,6 +34,9 @@ fn main() {
     replay(&client, "none, one record a batch", records / 20, &single);
 }
 
+/// Rises with each attempt, as a store's slots do.
+static SLOT: AtomicU64 = AtomicU64::new(1_000);
+
 /// An attempt's sink opens and recovers.
 fn attempt(client: &Client, lineage: &str, listed: &[Committable]) -> Duration {
     let sink = KafkaSink::<Text>::topic(client.brokers(), "any");
@@ -41,11 +45,12 @@ fn attempt(client: &Client, lineage: &str, listed: &[Committable]) -> Duration {
         participant: &participant,
         job: "bench",
         lineage,
-        attempt: 1,
+        attempt: SLOT.fetch_add(1, Ordering::Relaxed),
         epoch: EPOCH.next(),
         workers: 1,
         epoch_interval: Duration::from_secs(1),
         epoch_within: Duration::from_secs(1),
+        cancellation: Cancellation::default(),
     };
     let started = Instant::now();
     let mut opened = sink.open(&context).expect("opened");
@@ -70,6 +75,24 @@ fn start_up(client: &Client) {
     }
     println!("start-up of a sink, nothing prepared:          {}", spread(without));
     println!("start-up of a sink, one prepared transaction:  {}", spread(with));
+    for used in [2, 8, 32] {
+        let ids = start_up_with_ids(client, used);
+        println!("start-up of a sink, {used:>2} ids of an earlier attempt: {}", spread(ids));
+    }
+}
+
+/// An earlier attempt had so many producers, none of which has anything open: each is locked out.
+fn start_up_with_ids(client: &Client, used: u64) -> Vec<Duration> {
+    let (mut times, mut cluster) = (Vec::new(), client.cluster());
+    for _ in 0..STARTS {
+        let lineage = client.name("lineage");
+        for number in 0..used {
+            let id = format!("bench/{lineage}/1-{number}");
+            cluster.init_producer_id(&id, TIMEOUT, Duration::from_secs(30)).expect("a producer id");
+        }
+        times.push(attempt(client, &lineage, &[]));
+    }
+    times
 }
 
 fn spread(mut times: Vec<Duration>) -> String {

@@ -2,7 +2,7 @@
 
 use crate::tally::{Tallying, make_items, settings, start};
 use staunch::{ErrorKind, Outcome};
-use staunch_tests::faults::{Faults, Step};
+use staunch_tests::faults::{Act, Faults, Step};
 use staunch_tests::guard::job_test;
 use std::time::Duration;
 
@@ -66,12 +66,70 @@ fn a_suspend_that_the_sink_never_lets_end_gives_up_in_time_and_loses_nothing() {
         let mut settings = settings(dir.path(), 2);
         settings.shutdown_timeout = Duration::from_millis(300);
         let job = t.job_with(settings);
-        job.stop_handle().suspend();
-        let error = job.run().unwrap_err();
+        let stop = job.stop_handle();
+        let running = start(job);
+        wait_for_standstill(&t);
+        stop.suspend();
+        let error = running.join().unwrap().unwrap_err();
         assert!(error.to_string().contains("shutdown timeout"), "{error}");
         assert_ne!(error.kind(), ErrorKind::Superseded);
         t.output.close(false);
         assert_eq!(t.job(dir.path(), 2).run().unwrap().outcome, Outcome::Ended);
         t.assert_exact();
+    });
+}
+
+#[test]
+fn a_suspend_is_heard_while_workers_are_not_ready() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(100, 6, 3), Faults::default().at(Step::Reader, 2, Act::Block));
+        let job = t.job(dir.path(), 2);
+        let stop = job.stop_handle();
+        let running = start(job);
+        t.faults.wait_for(Step::Reader, 2);
+        stop.suspend();
+        t.faults.release();
+        assert_eq!(running.join().unwrap().unwrap().outcome, Outcome::Suspended);
+        t.assert_prefix();
+        assert_eq!(t.job(dir.path(), 2).run().unwrap().outcome, Outcome::Ended);
+        t.assert_exact();
+    });
+}
+
+#[test]
+fn a_source_that_never_opens_does_not_keep_a_suspended_job() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(100, 6, 3), Faults::default().at(Step::Reader, 1, Act::Block));
+        let mut settings = settings(dir.path(), 1);
+        settings.shutdown_timeout = Duration::from_millis(300);
+        let job = t.job_with(settings);
+        let stop = job.stop_handle();
+        let running = start(job);
+        t.faults.wait_for(Step::Reader, 1);
+        stop.suspend();
+        let error = running.join().unwrap().unwrap_err();
+        t.faults.release();
+        assert!(error.to_string().contains("threads do not end"), "{error}");
+    });
+}
+
+#[test]
+fn without_alignment_a_worker_that_is_held_up_makes_checkpoints_late_and_no_more() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let t = Tallying::opened(make_items(60_000, 60, 3), Faults::default().at(Step::Record, 20_000, Act::Block));
+        let mut settings = settings(dir.path(), 3);
+        settings.checkpoint.aligned = false;
+        settings.checkpoint.interval = Duration::from_millis(5);
+        settings.checkpoint.timeout = Duration::from_millis(300);
+        settings.checkpoint.tolerated_timeouts = 10_000;
+        let running = start(t.job_with(settings));
+        t.faults.wait_for(Step::Record, 20_000);
+        // Meanwhile the others pass the barriers of several checkpoints.
+        std::thread::sleep(Duration::from_secs(1));
+        t.faults.release();
+        assert_eq!(running.join().unwrap().unwrap().outcome, Outcome::Ended);
     });
 }

@@ -186,6 +186,23 @@ fn a_log_that_was_cut_back_is_noticed_though_it_has_grown_since() {
 }
 
 #[test]
+fn a_batch_that_was_damaged_on_the_disk_stops_the_job_and_is_not_passed_over() {
+    let Some(broker) = staunch_tests::kafka::own() else { return };
+    let client = broker.client();
+    let topic = client.topic("damaged", 1);
+    client.produce(&topic, 0, numbers(0..50));
+    client.produce(&topic, 0, numbers(50..100));
+    broker.damage_log(&topic, 0);
+    client.produce(&topic, 0, numbers(100..150));
+    let mut reading = read(&source(&client, &topic), None).unwrap();
+    let error = fails(&mut reading);
+    assert_eq!(reading.values(), numbers(0..50));
+    for word in ["damaged-", "offset 50", "cannot be read"] {
+        assert!(error.message().contains(word), "{error}");
+    }
+}
+
+#[test]
 fn new_partitions_are_read_from_their_beginning_while_running_and_after_a_restart() {
     let client = kafka!();
     let topic = client.topic("grows", 1);

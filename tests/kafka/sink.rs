@@ -5,7 +5,7 @@ use staunch::api::sink::{Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::{KafkaCommittable, KafkaSink};
 use staunch::testing::permit::permit;
-use staunch::{Epoch, ErrorKind, Timestamp};
+use staunch::{Cancellation, Epoch, ErrorKind, Timestamp};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -264,7 +264,17 @@ fn nothing_is_committed_without_its_permit() {
 
 fn context<'a>(participant: &'a str, lineage: &'a str) -> SinkContext<'a> {
     let (epoch, epoch_interval, epoch_within) = (Epoch(1), EPOCH_WITHIN, EPOCH_WITHIN);
-    SinkContext { participant, job: "tests", lineage, attempt: 1, epoch, workers: 1, epoch_interval, epoch_within }
+    SinkContext {
+        participant,
+        job: "tests",
+        lineage,
+        attempt: 1,
+        epoch,
+        workers: 1,
+        epoch_interval,
+        epoch_within,
+        cancellation: Cancellation::default(),
+    }
 }
 
 #[test]

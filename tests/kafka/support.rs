@@ -8,10 +8,11 @@ use staunch::connectors::kafka::{
     KafkaCommittable, KafkaParticipant, KafkaReader, KafkaSink, KafkaSource, KafkaWriter,
 };
 use staunch::testing::permit::{permit, recover, recover_by};
-use staunch::{Epoch, Result, Timestamp};
+use staunch::{Cancellation, Epoch, Result, Timestamp};
 use staunch_tests::kafka::Client;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub const WITHIN: Duration = Duration::from_secs(60);
 /// What sinks are told of the time that an epoch takes; transactions of a second are long enough then.
@@ -130,13 +131,22 @@ fn open<F: Format>(sink: &KafkaSink<F>, lineage: &str, epoch: Epoch, workers: us
         participant: &name,
         job: "tests",
         lineage,
-        attempt: 1,
+        attempt: next_slot(),
         epoch,
         workers,
         epoch_interval: EPOCH_WITHIN,
         epoch_within: EPOCH_WITHIN,
+        cancellation: Cancellation::default(),
     };
     sink.open(&context)
+}
+
+/// A slot as a store would give it to an attempt: higher than those before, of other processes, too.
+fn next_slot() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64;
+    let next = |last: u64| Some(now.max(last + 1));
+    LAST.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).map(|last| now.max(last + 1)).expect("always one")
 }
 
 /// What the manifest of `epoch` lists after a new attempt has recovered from it, and done no more.

@@ -1,6 +1,8 @@
 //! The pipeline harness: a whole pipeline in a test, step by step.
 
+use crate::orders::{noticed, shop, texts};
 use crate::words::{Total, lines, totals, word_count};
+use std::time::Duration;
 
 fn total(word: &str, count: u64) -> Total {
     Total { word: word.to_owned(), count }
@@ -73,4 +75,18 @@ fn partitions_are_read_each_in_its_order() {
         let of_it: Vec<&str> = committed.iter().filter_map(|total| total.word.strip_suffix(partition)).collect();
         assert_eq!(of_it, words, "partition {partition}: {committed:?}");
     }
+}
+
+#[test]
+fn a_kafka_transaction_is_committed_by_the_next_start_and_has_all_the_time_that_a_test_lets_pass() {
+    let mut p = shop::harness(()).workers(2);
+    p.source::<texts>().push("1 1 60").push("2 1 70");
+    p.crash_at("kafka-before-commit").checkpoint();
+    assert!(p.sink::<noticed>().committed().is_empty() && p.sink::<noticed>().uncommitted().len() == 2);
+    p.restart().run_until_idle();
+    assert_eq!(p.sink::<noticed>().committed().len(), 2, "{}", p.story());
+    p.source::<texts>().push("1 0 80");
+    p.advance(Duration::from_secs(90 * 24 * 3600)).checkpoint();
+    assert_eq!(p.sink::<noticed>().committed().len(), 3, "{}", p.story());
+    assert!(p.sink::<noticed>().uncommitted().is_empty());
 }

@@ -1,7 +1,9 @@
-//! Everything together: a fallible operator with its dead letters, four sinks, a stream read three times,
-//! two keyed operators one after the other.
+//! Everything together: a fallible operator with its dead letters, four sinks, two of them in Kafka, a stream
+//! read three times, two keyed operators one after the other.
 
 use serde::{Deserialize, Serialize};
+use staunch::connectors::format::Json;
+use staunch::connectors::kafka::KafkaSink;
 use staunch::memory::{MemorySink, MemorySource};
 use staunch::testing::Inputs;
 use staunch::{Failed, Flow, operator, pipeline, sink, source};
@@ -61,14 +63,15 @@ pub fn numbers() -> MemorySink<Numbered> {
     MemorySink::new()
 }
 
+/// Simulated, it writes through Kafka transactions, which it shares with `sums`.
 #[sink]
-pub fn noticed() -> MemorySink<Numbered> {
-    MemorySink::new()
+pub fn noticed() -> KafkaSink<Json<Numbered>> {
+    KafkaSink::topic("simulated:9092", "noticed")
 }
 
 #[sink]
-pub fn sums() -> MemorySink<(u64, u64)> {
-    MemorySink::new()
+pub fn sums() -> KafkaSink<Json<(u64, u64)>> {
+    KafkaSink::topic("simulated:9092", "sums")
 }
 
 #[pipeline(no_main)]

@@ -24,6 +24,8 @@ pub enum Step {
     Record,
     /// A source is polled.
     Poll,
+    /// A source's reader is made.
+    Reader,
 }
 
 /// What happens there.

@@ -111,6 +111,7 @@ impl<T: Clone + Send + Sync + 'static> Source for Tap<T> {
     }
 
     fn reader(&self, context: &ReaderContext<'_>) -> Result<TapReader<T>> {
+        self.faults.pass(Step::Reader).map_err(|what| Error::new(ErrorKind::Source, what))?;
         let restored = |split: usize| {
             let name = split.to_string();
             let all = context.restored.unwrap_or_default();

@@ -19,6 +19,7 @@ use super::transactions::TransactionTool;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -51,6 +52,12 @@ pub trait Sink: Send + Sync + 'static {
         None
     }
 
+    /// How what is prepared stays until it is committed. Asked for by tests only, which put a sink with the same
+    /// rules in this one's place.
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
     /// Opens the participant: once per name and attempt, by the first sink of that name, after the
     /// attempt's claim.
     ///
@@ -73,6 +80,20 @@ pub trait Sink: Send + Sync + 'static {
     }
 }
 
+/// The rules of a sink's other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// What is prepared stays as it is until it is committed or aborted.
+    #[default]
+    ExactlyOnce,
+    /// What is written is visible once it has arrived, and again when it is written again after a failure.
+    AtLeastOnce,
+    /// Kafka transactions: what is prepared is committed by whoever knows it, and aborted by the broker when its
+    /// time is up; its records can be written again from the log.
+    KafkaTransactions,
+}
+
 /// What a participant is told when it is opened.
 pub struct SinkContext<'a> {
     /// The participant's name: [`Sink::participant`].
@@ -89,9 +110,12 @@ pub struct SinkContext<'a> {
     pub workers: usize,
     /// The time from the first record of an epoch to its barrier: the checkpoint interval.
     pub epoch_interval: Duration,
-    /// The longest time from the first record of an epoch until its checkpoint is complete or has failed:
-    /// the checkpoint interval and the checkpoint's own timeout.
+    /// The longest time from the first record of an epoch until its output is committed or the attempt has
+    /// failed: the checkpoint interval, and the timeouts of its own checkpoint and of those that may be late
+    /// before that is a failure.
     pub epoch_within: Duration,
+    /// Set when the attempt ends, while `prepare`, `commit` or `abort` may still wait for an answer.
+    pub cancellation: Cancellation,
 }
 
 /// What a writer is told when it is made.

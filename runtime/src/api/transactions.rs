@@ -2,6 +2,7 @@
 
 use super::sink::Committable;
 use crate::error::Result;
+use crate::id::Epoch;
 
 /// A transaction that is open at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +21,30 @@ pub struct OpenTransaction {
     pub holds: Vec<String>,
 }
 
-/// What recovery would do about a committable of a checkpoint.
+/// A transaction that a checkpoint promised, and what recovery would do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// The epoch whose records it holds.
+    pub epoch: Epoch,
+    /// Its name at the server.
+    pub id: String,
+    /// What becomes of it.
+    pub outlook: Outlook,
+}
+
+/// What recovery would do about a transaction that a checkpoint promised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outlook {
     /// It is prepared: recovery commits it.
     Commit,
     /// It was committed: nothing is left to do.
     Committed,
-    /// It was aborted, and why that matters: recovery writes its records again, if they are still there.
+    /// It was aborted, or lies in front of an older one that was, and how much it is: recovery writes its
+    /// records again.
     Replay(String),
+    /// The same, but some of its records are gone, and which: recovery stops, unless the job is told to go on
+    /// without them.
+    Loss(String),
     /// It cannot be told what became of it, and why: recovery stops.
     Stop(String),
 }
@@ -50,11 +66,12 @@ pub trait TransactionTool {
     /// `Checkpoint` when the committable cannot be read.
     fn is(&self, committable: &Committable, transaction: &OpenTransaction) -> Result<bool>;
 
-    /// What recovery would do about a committable. Changes nothing.
+    /// What recovery would do about the committables of one participant, the oldest first: what becomes of one
+    /// may depend on those before it. Changes nothing.
     ///
     /// # Errors
-    /// As `open`, and `Checkpoint` when the committable cannot be read.
-    fn outlook(&mut self, committable: &Committable) -> Result<Outlook>;
+    /// As `open`, and `Checkpoint` when a committable cannot be read.
+    fn foresee(&mut self, committables: &[Committable]) -> Result<Vec<Foreseen>>;
 
     /// Commits or aborts a transaction that `open` returned.
     ///

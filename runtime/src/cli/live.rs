@@ -25,6 +25,7 @@ struct Shown {
 
 impl Live {
     /// Standard error.
+    #[expect(clippy::disallowed_methods, reason = "what the terminal can do")]
     pub fn on_stderr() -> Self {
         let stderr = io::stderr();
         // A terminal that cannot move its cursor is none for us.

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// # Errors
 /// [`ErrorKind::Config`] when the filter, from the flag or from `RUST_LOG`, cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the variable that all programs with `tracing` read")]
 pub(super) fn start(filter: Option<&str>, live: &Live) -> Result<()> {
     let variable = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
     let filter = filter_of(filter, variable.as_deref())?;

@@ -79,6 +79,7 @@ enum Usage {
     Failed(Error),
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads settings from the environment")]
 fn layered(matches: &ArgMatches) -> Result<Layered, Usage> {
     let file = match matches.get_one::<String>("config") {
         None => None,

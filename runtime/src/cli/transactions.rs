@@ -7,7 +7,7 @@
 use super::checkpoints::{line, when};
 use super::numbers::{count, time};
 use crate::api::sink::Committable;
-use crate::api::transactions::{OpenTransaction, Outlook};
+use crate::api::transactions::{Foreseen, OpenTransaction, Outlook};
 use crate::control::recovery::Recovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
@@ -37,6 +37,8 @@ pub(super) struct Found {
     pub participant: usize,
     pub transaction: OpenTransaction,
     pub standing: Standing,
+    /// What the next start does about it.
+    pub next: &'static str,
 }
 
 impl Standing {
@@ -49,9 +51,14 @@ impl Standing {
         }
     }
 
-    fn recovery(self) -> &'static str {
+    /// What recovery does about one that is open; `foreseen` of what is promised.
+    fn recovery(self, foreseen: Option<&Outlook>) -> &'static str {
         match self {
-            Self::Promised(_) => "commits it",
+            Self::Promised(_) => match foreseen {
+                Some(Outlook::Replay(_)) => "writes it again",
+                Some(Outlook::Loss(_) | Outlook::Stop(_)) => "stops",
+                Some(Outlook::Commit | Outlook::Committed) | None => "commits it",
+            },
             Self::Unlisted => "aborts it",
             Self::OtherStore | Self::Foreign => "leaves it",
         }
@@ -95,8 +102,27 @@ fn listed(look: &Look) -> &[Committable] {
     look.restored.as_ref().map_or(&[], |manifest| &manifest.cut.committables)
 }
 
+/// The name of a participant, the epoch of what it prepared, and what recovery would do about that.
+type Listed = (String, Epoch, Option<Foreseen>);
+
+/// What recovery would do about what the checkpoint lists, with the name of the participant; the oldest first.
+/// Of those that nobody can be asked about, the epoch alone.
+fn foresee(look: &mut Look) -> Result<Vec<Listed>> {
+    let mut committables = listed(look).to_vec();
+    committables.sort_by_key(|committable| committable.epoch);
+    let mut foreseen = Vec::new();
+    for (name, tool) in &mut look.tools {
+        let mine: Vec<_> = committables.extract_if(.., |committable| committable.participant == *name).collect();
+        let of = tool.foresee(&mine).map_err(|error| error.at(tool.place()))?;
+        foreseen.extend(of.into_iter().map(|it| (name.clone(), it.epoch, Some(it))));
+    }
+    foreseen.extend(committables.into_iter().map(|committable| (committable.participant, committable.epoch, None)));
+    foreseen.sort_by_key(|(_, epoch, _)| *epoch);
+    Ok(foreseen)
+}
+
 /// All that is open: of this job, or with `all` of its clusters.
-pub(super) fn find(look: &mut Look, all: bool) -> Result<Vec<Found>> {
+pub(super) fn find(look: &mut Look, foreseen: &[Listed], all: bool) -> Result<Vec<Found>> {
     let prefix = if all { String::new() } else { format!("{}/", look.job) };
     let committables = listed(look).to_vec();
     let mut found = Vec::new();
@@ -109,7 +135,10 @@ pub(super) fn find(look: &mut Look, all: bool) -> Result<Vec<Found>> {
                 }
             }
             let standing = standing(&transaction.id, &look.job, look.lineage.as_deref(), promised);
-            found.push(Found { participant, transaction, standing });
+            let its = foreseen.iter().filter(|(participant, ..)| participant == name);
+            let its = its.filter_map(|(.., it)| it.as_ref()).find(|it| it.id == transaction.id);
+            let next = standing.recovery(its.map(|it| &it.outlook));
+            found.push(Found { participant, transaction, standing, next });
         }
     }
     Ok(found)
@@ -122,15 +151,15 @@ pub(super) fn list(look: &mut Look, all: bool) -> Result<String> {
         let _ = writeln!(text, "no sink of {} has transactions outside", look.job);
         return Ok(text);
     }
-    let found = find(look, all)?;
+    let foreseen = foresee(look)?;
+    let found = find(look, &foreseen, all)?;
     if found.is_empty() {
         let _ = writeln!(text, "no open transactions");
     } else {
         text.push_str(&table(&found, look.now_ms));
     }
-    let outlooks = outlooks(look)?;
-    if !outlooks.is_empty() {
-        let _ = write!(text, "\nwhat the checkpoint lists\n{outlooks}");
+    if !foreseen.is_empty() {
+        let _ = write!(text, "\nwhat the checkpoint lists\n{}", outlooks(&foreseen));
     }
     Ok(text)
 }
@@ -138,9 +167,9 @@ pub(super) fn list(look: &mut Look, all: bool) -> Result<String> {
 pub(super) fn table(found: &[Found], now_ms: u64) -> String {
     let rows: Vec<[String; 7]> = found
         .iter()
-        .map(|Found { transaction: it, standing, .. }| {
+        .map(|Found { transaction: it, standing, next, .. }| {
             let age = it.started_ms.map_or("-".to_owned(), |ms| time(Duration::from_millis(now_ms.saturating_sub(ms))));
-            let [belongs, recovery] = [standing.belongs_to(), standing.recovery().to_owned()];
+            let [belongs, recovery] = [standing.belongs_to(), (*next).to_owned()];
             [line(&it.id), line(&it.state), age, line(&it.producer), belongs, recovery, line(&holds(&it.holds))]
         })
         .collect();
@@ -163,19 +192,15 @@ fn holds(partitions: &[String]) -> String {
     }
 }
 
-/// What recovery would do about each committable, a line each.
-fn outlooks(look: &mut Look) -> Result<String> {
-    let committables = listed(look).to_vec();
+/// What recovery would do about each transaction, a line each.
+fn outlooks(foreseen: &[Listed]) -> String {
     let mut text = String::new();
-    for committable in &committables {
-        let tool = look.tools.iter_mut().find(|(name, _)| *name == committable.participant);
-        let outlook = match tool {
-            None => "committed, unless it is already".to_owned(),
-            Some((_, tool)) => words(&tool.outlook(committable).map_err(|error| error.at(tool.place()))?),
-        };
-        let _ = writeln!(text, "  {} of checkpoint {}: {}", committable.participant, committable.epoch, line(&outlook));
+    for (participant, epoch, foreseen) in foreseen {
+        let outlook = foreseen.as_ref().map(|it| words(&it.outlook));
+        let outlook = outlook.unwrap_or_else(|| "committed, unless it is already".to_owned());
+        let _ = writeln!(text, "  {participant} of checkpoint {epoch}: {}", line(&outlook));
     }
-    Ok(text)
+    text
 }
 
 fn words(outlook: &Outlook) -> String {
@@ -183,7 +208,10 @@ fn words(outlook: &Outlook) -> String {
         Outlook::Commit => "prepared; the next start commits it".to_owned(),
         Outlook::Committed => "committed; nothing is left to do".to_owned(),
         Outlook::Replay(why) => {
-            format!("{why}; the next start writes them again from the log, if they are still there")
+            format!("{why}; the next start writes them again from the log")
+        }
+        Outlook::Loss(why) => {
+            format!("{why}; the next start stops with this, or with --accept-data-loss goes on without them")
         }
         Outlook::Stop(why) => format!("its fate is not known: {why}; the next start stops with this"),
     }
@@ -192,7 +220,7 @@ fn words(outlook: &Outlook) -> String {
 /// `transactions commit` and `transactions abort`.
 pub(super) fn end(look: &mut Look, id: &str, commit: bool, yes: bool, force: bool) -> Result<String> {
     let wrong = |message: String| Error::new(ErrorKind::Config, message);
-    let found = find(look, true)?;
+    let found = find(look, &[], true)?;
     let Some(it) = found.iter().find(|found| found.transaction.id == id) else {
         return Err(wrong(format!(
             "there is no open transaction {id:?}; `transactions list --all` shows those there are"
@@ -238,11 +266,11 @@ pub(super) fn dry_run(look: &mut Look) -> Result<String> {
             let _ = writeln!(text, "  leaving behind {what}");
         }
     }
-    let outlooks = outlooks(look)?;
-    if !outlooks.is_empty() {
-        let _ = write!(text, "first it would settle what that checkpoint lists\n{outlooks}");
+    let foreseen = foresee(look)?;
+    if !foreseen.is_empty() {
+        let _ = write!(text, "first it would settle what that checkpoint lists\n{}", outlooks(&foreseen));
     }
-    let found = find(look, false)?;
+    let found = find(look, &foreseen, false)?;
     for it in found.iter().filter(|it| it.standing == Standing::Unlisted) {
         let _ = writeln!(text, "it would abort {}, which no checkpoint lists", it.transaction.id);
     }

@@ -112,14 +112,20 @@ impl<'a> Recovery<'a> {
         self.publish(&old, None).map(|_| ())
     }
 
+    /// Whether the job was told to go on in this case; asked before what is left is written for nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DataLoss`] if not.
+    pub fn may_lose(&self, loss: DataLoss) -> Result<()> {
+        if self.accept_data_loss { Ok(()) } else { Err(loss.into()) }
+    }
+
     /// Records that part of a committable is lost, before the rest of it [replaces](Self::replace) it.
     ///
     /// # Errors
     /// [`ErrorKind::DataLoss`] unless the job was told to go on in this case.
     pub fn accept(&mut self, loss: DataLoss) -> Result<()> {
-        if !self.accept_data_loss {
-            return Err(loss.into());
-        }
+        self.may_lose(loss.clone())?;
         tracing::error!(%loss, "output that a checkpoint promised is lost; going on, as accepting data loss was asked for");
         Ok(())
     }

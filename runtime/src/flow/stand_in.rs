@@ -7,7 +7,7 @@
 
 use crate::api::batch::Batch;
 use crate::api::metadata::{Metadata, Origin};
-use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
+use crate::api::sink::{Committable, Delivery, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use crate::api::source::{EventTime, Polled, ReaderContext, Source, SourceReader, SplitPosition};
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::data::build::{BuildNode, BuildSink, BuildSource, erased_bug};
@@ -43,6 +43,7 @@ pub(crate) struct SinkFacts {
     pub id: String,
     pub participant: String,
     pub record: TypeId,
+    pub delivery: Delivery,
     pub key: AnyKey,
     /// `None`: its records have no form for people.
     pub show: Option<AnyShow>,
@@ -230,12 +231,12 @@ pub(super) fn build_sink<S: Sink>(
     show: ShowFn<S::Record>,
 ) -> Arc<dyn BuildNode> {
     let Some(stand_ins) = stand_ins else { return Arc::new(BuildSink { sink: Some(Arc::new(sink)) }) };
-    let (describe, participant) = (sink.describe(), sink.participant(id));
+    let (describe, participant, delivery) = (sink.describe(), sink.participant(id), sink.delivery());
     let show =
         show.map(|show| -> AnyShow { Arc::new(move |record| record.downcast_ref().map_or_else(String::new, show)) });
     let key: AnyKey = Arc::new(move |record| record.downcast_ref().and_then(|record| sink.key_of(record)));
     let record = TypeId::of::<S::Record>();
-    let facts = SinkFacts { id: id.to_owned(), participant: participant.clone(), record, key, show };
+    let facts = SinkFacts { id: id.to_owned(), participant: participant.clone(), record, delivery, key, show };
     let stand_in = stand_ins.sink(facts);
     let sink = StandInSink::<S::Record> { describe, participant, stand_in, record: PhantomData };
     Arc::new(BuildSink { sink: Some(Arc::new(sink)) })

@@ -8,7 +8,7 @@ use super::storage::Storage;
 use super::teardown::Threads;
 use super::workers::{Workers, bells};
 use crate::control::log::{CheckpointLog, ClaimRequest, Claimed, RestoreFrom};
-use crate::control::manifest::StateLayout;
+use crate::control::manifest::{Manifest, StateLayout};
 use crate::control::message::{OperatorSpec, SinkSpec, Topology};
 use crate::control::recovery::{Recovery, RestorePlan, decide};
 use crate::control::store::CheckpointStore;
@@ -17,8 +17,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::{Graph, NodeKind};
 use crate::metrics::NodeMetrics;
 use crate::progress::Outcome;
+use crate::settings::CheckpointSettings;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 /// Reports that may wait for the driver. Workers that find it full wait; the driver always comes round.
 const EVENTS_MAX: usize = 4_096;
@@ -69,6 +71,13 @@ pub(super) enum Begun {
     Over(Outcome),
 }
 
+/// From an epoch's first record until its output is committed or the attempt has failed: the checkpoint
+/// may be late, and then as many times as that is tolerated the one that takes its output in.
+fn epoch_within(checkpoint: &CheckpointSettings) -> Duration {
+    let late = checkpoint.timeout.saturating_add(checkpoint.min_pause);
+    checkpoint.interval.saturating_add(late.saturating_mul(checkpoint.tolerated_timeouts.saturating_add(1)))
+}
+
 impl Runner {
     /// Begins an attempt.
     pub(super) fn begin(&mut self) -> Result<Begun> {
@@ -83,7 +92,7 @@ impl Runner {
             epoch,
             workers: self.settings.workers,
             epoch_interval: checkpoint.interval,
-            epoch_within: checkpoint.interval.saturating_add(checkpoint.timeout),
+            epoch_within: epoch_within(checkpoint),
         };
         let mut participants = Opened::open(&self.wired.graph, &self.wired.builds, &attempt)?;
         crash_point("before-recover");
@@ -130,12 +139,18 @@ impl Runner {
         let attempt = self.environment.uuid();
         let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
         let request = ClaimRequest { attempt, info, restore, now_ms: self.environment.clock().now_ms(), follows };
+        let log = CheckpointLog::open(store.clone(), &self.name)?;
+        let fits =
+            |restored: Option<&Manifest>| decide(restored, &topology, self.settings.checkpoint.allow_dropped_state);
+        if self.own.is_none() {
+            // A program that does not fit must not stop the one that runs.
+            fits(log.look(restore)?.as_ref())?;
+        }
         crash_point("before-claim");
-        let claimed = CheckpointLog::open(store.clone(), &self.name)?.claim(&request)?;
+        let claimed = log.claim(&request)?;
         self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
         crash_point("claimed");
-        let recovery = decide(claimed.restored.as_ref(), &topology, self.settings.checkpoint.allow_dropped_state)?;
-        let (plan, finished) = match recovery {
+        let (plan, finished) = match fits(claimed.restored.as_ref())? {
             Recovery::Fresh => (None, false),
             Recovery::Restore(plan) => (Some(plan), false),
             Recovery::Finished(plan) => (Some(plan), true),

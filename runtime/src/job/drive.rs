@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How often the driver looks at clock, observer and stop flag while nothing is heard.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How often it is told that workers are not ready yet.
+const TELL_BUILDING_EVERY: Duration = Duration::from_secs(10);
+
 /// An attempt whose threads run.
 pub(super) struct Underway {
     pub threads: Threads,
@@ -43,6 +46,8 @@ enum Stage {
         early: VecDeque<Event>,
         topology: Topology,
         epoch: Epoch,
+        /// When it is told next that this takes long.
+        tell_at: Option<Timestamp>,
     },
     Driving(Box<Coordinator>),
 }
@@ -50,7 +55,7 @@ enum Stage {
 impl Underway {
     pub fn new(threads: Threads, events: Receiver<Event>, topology: Topology, epoch: Epoch) -> Self {
         let (heard, effects) = (VecDeque::new(), Vec::new());
-        let stage = Stage::Building { built: 0, early: VecDeque::new(), topology, epoch };
+        let stage = Stage::Building { built: 0, early: VecDeque::new(), topology, epoch, tell_at: None };
         Self { threads, events, heard, stage, effects, leave_by: None }
     }
 
@@ -69,6 +74,7 @@ impl Underway {
     }
 
     /// Blocks until something is heard.
+    #[expect(clippy::disallowed_methods, reason = "where the driver's thread waits; a simulation takes turns instead")]
     pub fn wait(&mut self, at_most: Duration) {
         self.heard.extend(self.events.recv_timeout(at_most).ok());
     }
@@ -85,12 +91,20 @@ impl Runner {
     pub(super) fn drive(&mut self, underway: &mut Underway) -> Result<Driven> {
         let event = underway.next_event()?;
         match &mut underway.stage {
-            Stage::Building { built, early, topology, epoch } => {
+            Stage::Building { built, early, topology, epoch, tell_at } => {
+                // Some workers may have read already, so there will be a last checkpoint, if the others come that far.
+                if self.stop.load(Ordering::Relaxed) {
+                    let now = self.told.clock.now();
+                    if now > *underway.leave_by.get_or_insert(now + self.settings.shutdown_timeout) {
+                        return Err(self.too_slow_to_leave());
+                    }
+                }
                 match event {
                     Some(Event::Worker(_, Report::Built)) => *built += 1,
                     Some(Event::Worker(_, Report::Failed(error))) if !error.is_echo() => return Err(error),
+                    Some(Event::Failed(error)) => return Err(error),
                     Some(event) => early.push_back(event),
-                    None => return Ok(Driven::On(Turn::WAITING)),
+                    None => return Ok(Driven::On(self.still_building(*built, tell_at))),
                 }
                 if *built == self.settings.workers {
                     underway.heard = std::mem::take(early);
@@ -98,6 +112,8 @@ impl Runner {
                     let now_ms = self.told.clock.now_ms();
                     let coordinator = Coordinator::new(topology, self.coordinator_settings(), *epoch, now_ms);
                     underway.stage = Stage::Driving(Box::new(coordinator));
+                    // The last checkpoint has a time of its own.
+                    underway.leave_by = None;
                 }
                 Ok(Driven::On(Turn::Worked))
             }
@@ -113,6 +129,21 @@ impl Runner {
                 Ok(Driven::On(turn))
             }
         }
+    }
+
+    /// A worker may restore gigabytes; one that hangs in an operator's or a source's own code is to be seen, too.
+    fn still_building(&self, built: usize, tell_at: &mut Option<Timestamp>) -> Turn {
+        let now = self.told.clock.now();
+        let due = tell_at.get_or_insert(now + TELL_BUILDING_EVERY);
+        if now >= *due {
+            *due = now + TELL_BUILDING_EVERY;
+            let workers = self.settings.workers;
+            tracing::warn!(
+                job = self.name,
+                "{built} of {workers} workers are ready; the others still open their sources and restore their state"
+            );
+        }
+        Turn::Idle { at_most: Duration::from_millis(due.as_millis().abs_diff(now.as_millis())) }
     }
 
     /// Lets the coordinator know what happened, or what time it is.
@@ -218,9 +249,11 @@ impl Runner {
         match effect {
             Effect::Barrier { epoch, .. } if self.loses_barrier(epoch) => {}
             Effect::Barrier { epoch, kind } => threads.workers.inject(Barrier { epoch, kind }),
-            Effect::Prepare { participant, epoch, shares } => threads.participants.prepare(&participant, epoch, shares),
+            Effect::Prepare { participant, epoch, shares } => {
+                threads.participants.prepare(&participant, epoch, shares)?
+            }
             Effect::Publish(cut) => threads.storage.publish(cut)?,
-            Effect::Commit { committable, permit } => threads.participants.commit(committable, permit),
+            Effect::Commit { committable, permit } => threads.participants.commit(committable, permit)?,
             Effect::Abandoned { epoch, late } => {
                 tracing::warn!(
                     epoch = epoch.0,
@@ -228,15 +261,20 @@ impl Runner {
                     "a checkpoint is too late; the next one takes in what it has prepared"
                 );
             }
-            Effect::Abort { committable } => threads.participants.abort(committable),
+            Effect::Abort { committable } => threads.participants.abort(committable)?,
             Effect::Settled(settled) => {
                 crash_point("settled");
                 threads.workers.committed(settled.epoch);
                 threads.storage.retain()?;
                 self.settled(settled.epoch, settled.duration_ms, settled.state_bytes);
             }
-            Effect::Finish(Finish::Ended) => return Ok(Some(Outcome::Ended)),
-            Effect::Finish(Finish::Suspended) => return Ok(Some(Outcome::Suspended)),
+            Effect::Finish(finish) => {
+                threads.storage.close()?;
+                return Ok(Some(match finish {
+                    Finish::Ended => Outcome::Ended,
+                    Finish::Suspended => Outcome::Suspended,
+                }));
+            }
             Effect::Fail(error) => return Err(error),
         }
         Ok(None)

@@ -13,11 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::logical::Graph;
 use crate::id::Epoch;
 use crate::planted::{Bug, planted};
+use crate::stop::Cancellation;
 use crate::threads::{Actor, Running, Turn};
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
 /// What is the same for all participants of an attempt.
@@ -33,6 +34,7 @@ pub(super) struct Attempt<'a> {
 
 /// The participants that are open, by name, with the sinks that belong to each.
 pub(super) struct Opened {
+    cancellation: Cancellation,
     participants: BTreeMap<String, (Box<dyn Participant>, Vec<usize>)>,
 }
 
@@ -43,6 +45,7 @@ impl Opened {
     /// Opens the participant of each sink, once per name.
     pub fn open(graph: &Graph, builds: &[Arc<dyn BuildNode>], attempt: &Attempt<'_>) -> Result<Self> {
         let mut participants: BTreeMap<String, (Box<dyn Participant>, Vec<usize>)> = BTreeMap::new();
+        let cancellation = Cancellation::default();
         for (at, node) in graph.nodes.iter().enumerate() {
             let Some(name) = &node.participant else { continue };
             if let Some((_, sinks)) = participants.get_mut(name) {
@@ -58,13 +61,14 @@ impl Opened {
                 workers: attempt.workers,
                 epoch_interval: attempt.epoch_interval,
                 epoch_within: attempt.epoch_within,
+                cancellation: cancellation.clone(),
             };
             let sink = builds[at].sink().ok_or_else(|| erased_bug("sink"))?;
             let opened = guarded(|| sink.open_participant(&context));
             let opened = opened.map_err(|error| error.at(format_args!("sink `{}`", node.id)))?;
             participants.insert(name.clone(), (opened, vec![at]));
         }
-        Ok(Self { participants })
+        Ok(Self { cancellation, participants })
     }
 
     /// Settles what earlier attempts published, oldest first.
@@ -109,7 +113,7 @@ impl Opened {
             let thread = environment.start(format!("sink-{name}"), Box::new(|| Box::new(server)))?;
             threads.insert(name, Handle { tasks: Some(tasks), thread: Some(thread) });
         }
-        Ok(Participants { threads })
+        Ok(Participants { cancellation: self.cancellation, threads })
     }
 }
 
@@ -129,32 +133,43 @@ struct Handle {
 
 /// The running participants.
 pub(super) struct Participants {
+    cancellation: Cancellation,
     threads: BTreeMap<String, Handle>,
 }
 
 impl Participants {
-    fn give(&self, participant: &str, task: Task) {
+    fn give(&self, participant: &str, task: Task) -> Result<()> {
         let tasks = self.threads.get(participant).and_then(|handle| handle.tasks.as_ref());
-        // A thread that has ended has told why.
-        let _ = tasks.map(|tasks| tasks.try_send(task));
+        match tasks.map(|tasks| tasks.try_send(task)) {
+            // A task that went missing would show as a checkpoint that is late, and of somebody else.
+            Some(Err(TrySendError::Full(_))) => {
+                let message =
+                    format!("`{participant}` hangs: it has finished none of the last {TASKS_MAX} things asked of it");
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+            // A thread that has ended has told why.
+            _ => Ok(()),
+        }
     }
 
-    pub fn prepare(&self, participant: &str, epoch: Epoch, shares: Vec<Share>) {
-        self.give(participant, Task::Prepare(epoch, shares));
+    pub fn prepare(&self, participant: &str, epoch: Epoch, shares: Vec<Share>) -> Result<()> {
+        self.give(participant, Task::Prepare(epoch, shares))
     }
 
-    pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) {
+    pub fn commit(&self, committable: Committable, permit: Arc<CommitPermit>) -> Result<()> {
         let name = committable.participant.clone();
-        self.give(&name, Task::Commit(committable, permit));
+        self.give(&name, Task::Commit(committable, permit))
     }
 
-    pub fn abort(&self, committable: Committable) {
+    pub fn abort(&self, committable: Committable) -> Result<()> {
         let name = committable.participant.clone();
-        self.give(&name, Task::Abort(committable));
+        self.give(&name, Task::Abort(committable))
     }
 
-    /// Lets the threads end after what they are doing.
+    /// Lets the threads end after what they are doing, and what they are doing soon: what stays undone is
+    /// settled by the next attempt.
     pub fn stop(&mut self) {
+        self.cancellation.cancel();
         self.threads.values_mut().for_each(|handle| handle.tasks = None);
     }
 

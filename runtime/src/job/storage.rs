@@ -28,6 +28,7 @@ enum Task {
     State(StateTask),
     Publish(Cut),
     Retain,
+    Close,
 }
 
 /// The running store thread.
@@ -57,8 +58,8 @@ impl Storage {
         events: &SyncSender<Event>,
     ) -> Result<Self> {
         let workers = topology.workers;
-        // The blobs of all operators and workers, a manifest, and the retention of the one before.
-        let (tasks, inbox) = sync_channel(topology.operators.len() * workers * checkpoints + 4);
+        // The blobs of all operators and workers, a manifest, the retention of the one before, and the end.
+        let (tasks, inbox) = sync_channel(topology.operators.len() * workers * checkpoints + 5);
         let (events, clock) = (events.clone(), environment.clock());
         let writer = Writer { log, workers, retain, clock, tasks: inbox, next: None, events };
         let thread = environment.start("checkpoints".to_owned(), Box::new(|| Box::new(writer)))?;
@@ -85,6 +86,11 @@ impl Storage {
 
     pub fn retain(&self) -> Result<()> {
         self.give(Task::Retain)
+    }
+
+    /// The last checkpoint is committed, and no other will come.
+    pub fn close(&self) -> Result<()> {
+        self.give(Task::Close)
     }
 
     pub fn stop(&mut self) {
@@ -135,6 +141,13 @@ impl Writer {
                     tracing::warn!(%error, "old checkpoints could not be deleted; they will be tried again");
                 }
                 crash_point("after-retain");
+                None
+            }
+            Task::Close => {
+                // Nothing is lost: the next start settles what the checkpoint lists, as after a crash.
+                if let Err(error) = self.log.close(self.clock.now_ms()) {
+                    tracing::warn!(%error, "that the last checkpoint's output is committed could not be noted");
+                }
                 None
             }
         }

@@ -36,6 +36,7 @@ impl Bell {
 struct Sleeper(Arc<Bell>);
 
 impl Sleep for Sleeper {
+    #[expect(clippy::disallowed_methods, reason = "where a worker's thread waits; a simulation takes turns instead")]
     fn sleep(&self, at_most: Duration) {
         let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.heard.wait_timeout_while(rung, at_most, |rung| !*rung);

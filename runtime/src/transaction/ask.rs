@@ -1,9 +1,9 @@
 //! Asks for a transaction's fate: the coordinator first; where it does not know any more, the logs.
 
-use super::brokers::{Brokers, Isolation, Marker};
+use super::brokers::{Brokers, Isolation, Marker, Peek};
 use super::committable::{KafkaCommittable, PartitionRange};
 use super::fate::{self, Fate};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long a transaction may stay undecided: a broker that was killed needs some seconds to know its
 /// last stable offset again, and a foreign transaction before ours may hold it back.
 const DECIDED_WITHIN: Duration = Duration::from_secs(20);
+/// How long a partition's new leader may take until it shows what it has; a follower that has died counts no
+/// more after `replica.lag.time.max.ms`, 30 s by default.
+const SHOWN_WITHIN: Duration = Duration::from_secs(45);
 /// The pause before the same question is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After this time it is told what holds things up, and again after each further one.
@@ -86,9 +89,39 @@ impl TopicIds {
     }
 }
 
+/// What the log has at an offset of a range that was written; waits while its leader cannot tell.
+///
+/// # Errors
+/// The brokers did not answer in time, or the leader could not tell for long.
+pub(super) fn look(brokers: &mut impl Brokers, range: &PartitionRange, offset: i64) -> Result<Peek> {
+    let started = brokers.now();
+    let mut tell_at = started + TELL_AFTER;
+    loop {
+        let peek = brokers.peek(&range.topic, range.partition, offset, Isolation::Uncommitted)?;
+        if !peek.is_too_early(offset) {
+            return Ok(peek);
+        }
+        let now = brokers.now();
+        if now >= started + SHOWN_WITHIN {
+            let (topic, partition, shown) = (&range.topic, range.partition, peek.high_watermark);
+            let message = format!(
+                "the leader of {topic}/{partition} shows nothing from offset {shown} on, and {offset} was written: are \
+                 its followers up?"
+            );
+            return Err(Error::new(ErrorKind::Sink, message));
+        }
+        if now >= tell_at {
+            let (topic, partition) = (&range.topic, range.partition);
+            tracing::info!(target: "staunch::kafka", topic, partition, offset, "waiting for a new leader to show its records");
+            tell_at = now + TELL_AFTER;
+        }
+        brokers.pause(PAUSE);
+    }
+}
+
 fn of_marker(brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<(Fate, bool)> {
     let (topic, partition) = (&range.topic, range.partition);
-    let first = brokers.peek(topic, partition, range.first, Isolation::Uncommitted)?;
+    let first = look(brokers, range, range.first)?;
     let log_start = brokers.log_start(topic, partition)?;
     let compacted = if range.first < log_start { brokers.is_compacted(topic)? } else { None };
     if !fate::marker_is_trusted(ours, range, &first, log_start, compacted) {

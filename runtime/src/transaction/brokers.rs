@@ -121,6 +121,8 @@ pub struct Described {
     pub start_ms: i64,
     /// After how many milliseconds the broker aborts it.
     pub timeout_ms: i32,
+    /// The partitions that its open transaction has been given: topic and number.
+    pub partitions: Vec<(String, i32)>,
 }
 
 /// What a broker says at one offset of a log.
@@ -128,10 +130,21 @@ pub struct Described {
 pub struct Peek {
     /// 0, or the broker's error code, which then says all.
     pub code: i16,
+    /// Behind the last record that is shown at all, as far as the leader knows; -1 with an error.
+    pub high_watermark: i64,
     /// The batch that covers the offset, or the next one.
     pub batch: Option<BatchHeader>,
     /// The aborted transactions that the broker names with the batch: producer id and first offset.
     pub aborted: Vec<(i64, i64)>,
+}
+
+impl Peek {
+    /// Whether this says nothing of what is at the offset: a new leader shows nothing from its high
+    /// watermark on until its followers have fetched, though it has the records (KIP-101).
+    #[must_use]
+    pub fn is_too_early(&self, offset: i64) -> bool {
+        self.code == 0 && self.batch.is_none() && offset >= self.high_watermark
+    }
 }
 
 /// Whose batch it is and what it covers.

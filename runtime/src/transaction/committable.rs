@@ -14,7 +14,7 @@ pub struct KafkaCommittable {
     pub version: u32,
     /// The id of the cluster that the transaction is in.
     pub cluster_id: String,
-    /// `<job>/<lineage>/<n>`; of a replay, `<the id replayed>~r<revision>`.
+    /// `<job>/<lineage>/<slot>-<n>`; of a replay, `<the id replayed>~r<revision>-<slot>`: see [`super::Ids`].
     pub transactional_id: String,
     /// The producer id that wrote it.
     pub producer_id: i64,
@@ -65,9 +65,6 @@ pub struct WriterShare {
 
 /// The form that this build writes.
 pub(super) const VERSION: u32 = 1;
-
-/// What stands between a transactional id and the revision of its replay.
-const REVISION: &str = "~r";
 
 /// What a participant prepared in one epoch: a transaction per shard that has records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,14 +142,6 @@ impl KafkaCommittable {
         Producer { id: self.producer_id, epoch: self.producer_epoch }
     }
 
-    /// The id of this transaction's replay: the same for everybody who replays it, so that each one's
-    /// `InitProducerId` aborts what the one before left.
-    #[must_use]
-    pub fn replay_id(&self) -> String {
-        let (id, revision) = split_revision(&self.transactional_id);
-        format!("{id}{REVISION}{}", revision + 1)
-    }
-
     /// The sinks that wrote it, for people.
     pub(super) fn sinks(&self) -> String {
         let mut sinks: Vec<&str> = self.writers.iter().map(|writer| writer.sink.as_str()).collect();
@@ -170,37 +159,9 @@ impl KafkaCommittable {
     }
 }
 
-/// An id, and how often its transaction was replayed.
-fn split_revision(id: &str) -> (&str, u32) {
-    let parts = id.rsplit_once(REVISION).and_then(|(id, revision)| Some((id, revision.parse().ok()?)));
-    parts.unwrap_or((id, 0))
-}
-
-/// The number of an id of this lineage, whose ids begin with `prefix`; of a replay, that of the first id.
-pub(super) fn id_number(id: &str, prefix: &str) -> Option<u64> {
-    split_revision(id.strip_prefix(prefix)?).0.parse().ok()
-}
-
-/// Whether the id is that of a replay.
-pub(super) fn is_replay(id: &str) -> bool {
-    split_revision(id).1 > 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_replay_of_a_replay_counts_on() {
-        let mut transaction = crate::transaction::tests::transaction("job/1/7");
-        for revision in 1..=11 {
-            transaction.transactional_id = transaction.replay_id();
-            assert_eq!(transaction.transactional_id, format!("job/1/7~r{revision}"));
-            assert_eq!(id_number(&transaction.transactional_id, "job/1/"), Some(7));
-        }
-        assert!(is_replay("a/1~r1") && !is_replay("a/1") && !is_replay("a~r/1"));
-        assert_eq!(id_number("job/2/7", "job/1/"), None);
-    }
 
     #[test]
     fn one_stands_alone_and_several_in_a_list() {

@@ -5,9 +5,11 @@
 //! committable   what a manifest keeps of prepared transactions
 //! brokers       what is asked of a cluster, time included          (a trait)
 //! producers     what is asked of live transactional producers      (a trait)
-//! rotation      which transactional id may be used when
+//! ids           whose a transactional id is
+//! rotation      when one may be used again
 //! fate  ask     whether a transaction was committed: the rules, and whom to ask in which order
 //! settle        commits what a manifest lists, whoever prepared it
+//! foresee       what recovery would do, for people
 //! replay        writes an aborted transaction's records again, from the broker's log
 //! participant   prepare, commit, abort, recover: all of it together
 //! ```
@@ -21,7 +23,8 @@
 //! - A committable is bytes in a manifest, never a live handle, and only what a durable manifest lists
 //!   is committed.
 //! - A transactional id is used again only when a later manifest that no longer lists it is durable
-//!   ([`Rotation`]); nothing initialises a listed id before its fate is settled.
+//!   ([`Rotation`]), and only by the attempt whose slot it carries; recovery takes over ids of earlier
+//!   attempts alone, and none that is listed ([`Ids`]).
 //! - Epochs are committed in order. A replayed transaction lies behind everything in the log, so the
 //!   younger ones that are listed with it are written again behind it.
 //! - `EndTxn`'s answer decides nothing: "committed before" and "lost" look alike. Only the fate decides.
@@ -34,6 +37,8 @@ mod ask;
 mod brokers;
 mod committable;
 mod fate;
+mod foresee;
+mod ids;
 mod participant;
 mod producers;
 mod replay;
@@ -46,6 +51,8 @@ pub use ask::ask;
 pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
+pub use foresee::foresee;
+pub use ids::Ids;
 pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};
-pub use rotation::{Rotation, Wanted};
+pub use rotation::{Rotation, SharedRotation, Wanted};

@@ -1,15 +1,19 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
-use super::ask::TopicIds;
-use super::brokers::{Brokers, Described, Isolation};
-use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare, id_number, is_replay};
+use super::ask::{TopicIds, look};
+use super::brokers::{Brokers, Described};
+use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
+use super::ids::{Ids, is_replay, slot_of};
 use super::producers::{Answer, LiveProducer};
-use super::settle::{Ended, Wish, check_permit, settle, settle_published};
+use super::rotation::SharedRotation;
+use super::settle::{Ended, Wish, check_permit, reach_open, settle, settle_published};
 use crate::api::sink::Committable;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::planted::{Bug, planted};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -19,8 +23,7 @@ use std::time::Duration;
 pub struct Transactions<B, P> {
     brokers: B,
     cluster_id: String,
-    /// `<job>/<lineage>/`, which all ids begin with.
-    prefix: String,
+    ids: Ids,
     timeout: Duration,
     /// Not committed yet, by epoch, with the producers that wrote it.
     prepared: BTreeMap<Epoch, Vec<P>>,
@@ -35,17 +38,17 @@ pub struct Written {
     pub writers: Vec<WriterShare>,
 }
 
-/// So many ids with nothing open are taken from their former users: an attempt has a handful of producers,
-/// but may have retired any number. Who keeps one can commit nothing, only hold readers back for a timeout.
+/// So many ids with nothing open are taken from their former users, the latest attempts' first: one has a
+/// handful of producers, but may have retired any number. Who keeps one can commit nothing, only hold readers back for a timeout.
 const LOCKED_OUT_MAX: usize = 32;
 
 /// States in which a transactional id has nothing open.
 const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
 
-impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
-    /// `prefix` is `<job>/<lineage>/`; `timeout` is after which time the broker aborts a transaction.
-    pub fn new(brokers: B, cluster_id: String, prefix: String, timeout: Duration) -> Self {
-        Self { brokers, cluster_id, prefix, timeout, prepared: BTreeMap::new() }
+impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
+    /// `ids` are this attempt's; `timeout` is after which time the broker aborts a transaction.
+    pub fn new(brokers: B, cluster_id: String, ids: Ids, timeout: Duration) -> Self {
+        Self { brokers, cluster_id, ids, timeout, prepared: BTreeMap::new() }
     }
 
     /// The brokers, for questions of the connector's own.
@@ -53,26 +56,25 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         &mut self.brokers
     }
 
-    /// What all ids begin with: `<job>/<lineage>/`.
+    /// This attempt's ids.
     #[must_use]
-    pub fn prefix(&self) -> &str {
-        &self.prefix
+    pub fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// Commits what the restored manifest lists, oldest first, and aborts whatever else this lineage has
-    /// open. No id that a manifest lists is initialised here before it is settled. Returns the numbers
-    /// of the listed ids, which must not be used until a later manifest is durable.
+    /// open. No id that a manifest lists is initialised here, and none of this attempt or a later one.
     ///
     /// # Errors
     /// [`ErrorKind::FateUnknown`], [`ErrorKind::DataLoss`], [`ErrorKind::Config`] for another cluster,
     /// [`ErrorKind::Superseded`], and [`ErrorKind::Sink`] when brokers do not answer in time.
-    pub fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<BTreeSet<u64>> {
+    pub fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         let started = self.brokers.now();
         let (mut wish, mut listed, count) = (Wish::Commit, BTreeSet::new(), published.len());
         for published in published {
             let check = |committable: &KafkaCommittable| check_cluster(&self.cluster_id, committable);
-            let (settled, replayed) = settle_published(&mut self.brokers, published, recovery, wish, check)?;
-            if replayed {
+            let (settled, replayed) = settle_published(&mut self.brokers, &self.ids, published, recovery, wish, check)?;
+            if replayed && !planted(Bug::YoungerCommittedFirst) {
                 wish = Wish::Abort;
             }
             let transactions = settled.iter().flat_map(Prepared::transactions);
@@ -82,48 +84,60 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         let aborted = self.abort_lingering(&listed)?;
         let took_ms = u64::try_from((self.brokers.now() - started).as_millis()).unwrap_or(u64::MAX);
         tracing::info!(target: "staunch::kafka", settled = count, aborted, took_ms, "transactions of earlier attempts");
-        Ok(listed.iter().filter_map(|id| id_number(id, &self.prefix)).collect())
+        Ok(())
     }
 
-    /// Aborts what this lineage has open and no manifest lists, and locks out its former users; the number
-    /// of open ones.
+    /// Aborts what earlier attempts have open and no manifest lists, and locks out its former users; the
+    /// number of open ones.
     fn abort_lingering(&mut self, listed: &BTreeSet<String>) -> Result<usize> {
         let timeout_ms = i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX);
-        let known = self.brokers.list(&self.prefix)?.into_iter().filter(|(id, _)| !listed.contains(id));
-        let (ended, open): (Vec<_>, Vec<_>) = known.partition(|(_, state)| ENDED.contains(&state.as_str()));
-        // A replay's id is used by nobody between two recoveries.
-        let ended = ended.into_iter().filter(|(id, _)| !is_replay(id)).take(LOCKED_OUT_MAX);
-        let aborted = open.len();
-        for (id, state) in open.into_iter().chain(ended) {
-            tracing::debug!(target: "staunch::kafka", id, state, "left by an earlier attempt");
-            self.brokers.take_over(&id, timeout_ms)?;
+        let known = self.brokers.list(self.ids.prefix())?.into_iter();
+        let known = known.filter(|(id, _)| self.ids.is_earlier(id) && !listed.contains(id));
+        let (mut ended, open): (Vec<_>, Vec<_>) = known.partition(|(_, state)| ENDED.contains(&state.as_str()));
+        for (id, state) in &open {
+            tracing::debug!(target: "staunch::kafka", id, state, "left open by an earlier attempt");
+            reach_open(&mut self.brokers, id)?;
+            self.brokers.take_over(id, timeout_ms)?;
         }
-        Ok(aborted)
+        // A replay's id is used by nobody after its recovery.
+        ended.retain(|(id, _)| !is_replay(id));
+        ended.sort_by_key(|(id, _)| Reverse(slot_of(id)));
+        for (id, _) in ended.iter().take(LOCKED_OUT_MAX) {
+            self.brokers.take_over(id, timeout_ms)?;
+        }
+        Ok(open.len())
     }
 
-    /// Prepares the transactions of an epoch's producers: `deliver` waits until every record given to a
-    /// producer has arrived. Returns the committable's bytes.
+    /// Prepares an epoch's transactions: `producers` are those of the shards that have records, and `deliver`
+    /// waits until every record given to one has arrived. Returns the committable's bytes; `None` if there are no
+    /// records.
     ///
     /// # Errors
     /// A delivery failed, the time left is too short, or the transaction is not this process's any more.
     pub fn prepare(
         &mut self,
         epoch: Epoch,
-        producers: Vec<P>,
-        mut deliver: impl FnMut(&P) -> Result<Written>,
-    ) -> Result<Vec<u8>> {
+        producers: Vec<(usize, P)>,
+        rotation: &impl SharedRotation<P>,
+        mut deliver: impl FnMut(&P, usize) -> Result<Written>,
+    ) -> Result<Option<Vec<u8>>> {
         let mut transactions = Vec::new();
-        for producer in &producers {
+        let (shards, producers): (Vec<usize>, Vec<P>) = producers.into_iter().unzip();
+        for (producer, shard) in producers.iter().zip(&shards) {
             crash_point("kafka-before-flush");
-            let written = deliver(producer)?;
+            let written = deliver(producer, *shard)?;
             crash_point("kafka-flushed");
             self.check_margin(epoch, &producers)?;
             crash_point("kafka-before-describe");
             transactions.push(self.describe(epoch, producer, written)?);
             crash_point("kafka-described");
         }
+        rotation.with(|rotation| rotation.prepared(epoch, |shard| shards.contains(&shard)));
+        if transactions.is_empty() {
+            return Ok(None);
+        }
         self.prepared.insert(epoch, producers);
-        Ok(Prepared::of(transactions).to_bytes())
+        Ok(Some(Prepared::of(transactions).to_bytes()))
     }
 
     /// A transaction that is prepared must not expire before it can be committed. Counts from the oldest:
@@ -173,7 +187,10 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
     fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
         let range = transaction.partitions.first().ok_or_else(missing)?;
-        let peek = self.brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+        if planted(Bug::IdentityUnproven) {
+            return Ok(());
+        }
+        let peek = look(&mut self.brokers, range, range.first)?;
         if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
             return Ok(());
         }
@@ -185,11 +202,16 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         Err(Error::new(ErrorKind::Sink, message))
     }
 
-    /// Commits; returns the producers that may be used again once a later manifest is durable.
+    /// Commits. The producers may be used again once a later manifest is durable.
     ///
     /// # Errors
     /// Whatever recovery has to settle: the attempt restarts.
-    pub fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<Vec<P>> {
+    pub fn commit(
+        &mut self,
+        committable: &Committable,
+        permit: &CommitPermit,
+        rotation: &impl SharedRotation<P>,
+    ) -> Result<()> {
         check_permit(committable.epoch, permit.epoch())?;
         let listed = Prepared::from_bytes(&committable.bytes)?;
         let mut live = self.prepared.remove(&committable.epoch).unwrap_or_default();
@@ -201,7 +223,8 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
                 None => self.must_commit(transaction)?,
             }
         }
-        Ok(again)
+        rotation.with(|rotation| rotation.committed(permit.epoch(), again));
+        Ok(())
     }
 
     /// A producer whose commit had no clean first answer is retired: a delayed request of it could end a
@@ -212,6 +235,7 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         crash_point("kafka-commit-answered");
         match answer {
             Answer::Clean => Ok(Some(producer)),
+            Answer::Unclean(_) if planted(Bug::UncleanIsCommitted) => Ok(None),
             Answer::Unclean(why) => {
                 let id = producer.id();
                 tracing::info!(target: "staunch::kafka", id, why, "commit: no clean answer; asking for its fate");
@@ -235,14 +259,15 @@ impl<B: Brokers, P: LiveProducer> Transactions<B, P> {
         }
     }
 
-    /// Aborts what was prepared and no manifest lists; returns the producers, which may begin again.
+    /// Aborts what was prepared and no manifest lists. The producers may begin again.
     ///
     /// # Errors
     /// The next attempt aborts it.
-    pub fn abort(&mut self, committable: &Committable) -> Result<Vec<P>> {
+    pub fn abort(&mut self, committable: &Committable, rotation: &impl SharedRotation<P>) -> Result<()> {
         let live = self.prepared.remove(&committable.epoch).unwrap_or_default();
         live.iter().try_for_each(LiveProducer::abort)?;
-        Ok(live)
+        rotation.with(|rotation| live.into_iter().for_each(|producer| rotation.aborted(producer)));
+        Ok(())
     }
 }
 
@@ -252,7 +277,7 @@ pub fn margin(timeout: Duration) -> Duration {
     (timeout / 4).min(Duration::from_secs(30))
 }
 
-fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()> {
+pub(super) fn check_cluster(cluster_id: &str, committable: &KafkaCommittable) -> Result<()> {
     if committable.cluster_id == cluster_id {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! published before it is committed.
 //!
 //! ```text
-//! R1  take over the replay's id, add the partitions     aborts what an earlier try left
+//! R1  initialise the replay's id, add the partitions    an id of this attempt's own
 //! R2  copy every batch of the aborted session, in order, count them
 //! R3  describe: open, and ours                          start time -> the new committable
 //! R4  publish the manifest with it in the place of the old one
@@ -11,19 +11,22 @@
 //!
 //! It cannot duplicate: only what a published manifest lists is ever committed, a slot is won by one,
 //! and there is a new committable only if the old one was aborted, which is final. A crash before R4
-//! leaves an orphan that the next try aborts; after it, the new committable is open, and committed.
+//! leaves an orphan that the next attempt aborts; after it, the new committable is open, and committed.
 
-use super::ask::TopicIds;
-use super::brokers::{Brokers, CopyRange, Isolation, Producer};
+use super::ask::{TopicIds, look};
+use super::brokers::{Brokers, CopyRange, Producer};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared};
+use super::ids::Ids;
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
 use crate::error::{DataLoss, Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
 
 /// Replaces the aborted ones among a committable's transactions. `None`: nothing of it is left, and
 /// that was accepted.
 pub(super) fn replay(
     brokers: &mut impl Brokers,
+    ids: &Ids,
     published: Published,
     transactions: &[KafkaCommittable],
     aborted: &[usize],
@@ -33,21 +36,32 @@ pub(super) fn replay(
     let mut new = transactions.to_vec();
     let mut begun = Vec::new();
     let mut losses = Losses::default();
+    let mut missing = Vec::new();
     for &at in aborted {
+        missing.push(find_missing(brokers, &transactions[at], topics, &mut losses)?);
+    }
+    if let Some(loss) = losses.of(transactions, aborted) {
+        recovery.may_lose(loss)?;
+    }
+    for (&at, missing) in aborted.iter().zip(missing) {
         let old = &transactions[at];
         tracing::warn!(
             target: "staunch::kafka",
             id = old.transactional_id, epoch = %old.epoch, records = old.records, places = old.places(),
             "a transaction that the checkpoint lists was aborted; writing its records again from the log"
         );
-        let missing = missing(brokers, old, topics)?;
-        let kept = rewrite(brokers, old, &missing, &mut losses, &mut begun)?;
+        let there = old.partitions.iter().zip(missing).filter(|(_, missing)| !missing).map(|(range, _)| range);
+        let kept =
+            rewrite(brokers, old, ids.replay_of(&old.transactional_id), there.collect(), &mut losses, &mut begun)?;
         new[at].records = 0;
         if let Some(kept) = kept {
             new[at] = kept;
         }
     }
     new.retain(|transaction| transaction.records > 0);
+    if planted(Bug::ReplayCommittedEarly) {
+        begun.iter().try_for_each(|(id, producer)| brokers.end(id, *producer, true).map(drop))?;
+    }
     let settled = publish(published, new, losses.of(transactions, aborted), recovery);
     // After another error it is not known which of the two is listed: the next attempt finds out.
     let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);
@@ -94,7 +108,7 @@ impl Losses {
         self.reasons.push(format!("{}/{}: {reason}", range.topic, range.partition));
     }
 
-    fn of(self, transactions: &[KafkaCommittable], aborted: &[usize]) -> Option<DataLoss> {
+    fn of(&self, transactions: &[KafkaCommittable], aborted: &[usize]) -> Option<DataLoss> {
         if self.records == 0 {
             return None;
         }
@@ -109,9 +123,30 @@ impl Losses {
     }
 }
 
-/// Why a range cannot be read any more, by partition; found before anything is written.
-fn missing(brokers: &mut impl Brokers, old: &KafkaCommittable, topics: &mut TopicIds) -> Result<Vec<Option<String>>> {
-    old.partitions.iter().map(|range| why_missing(brokers, old, range, topics)).collect()
+/// How many of a transaction's records cannot be written again, and why; `None` if none is known to be gone.
+pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<(u64, String)>> {
+    let mut losses = Losses::default();
+    find_missing(brokers, old, &mut TopicIds::default(), &mut losses)?;
+    Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
+}
+
+/// Which ranges cannot be read any more, by partition; changes nothing. What is left of one whose beginning
+/// is gone, or that has holes, only copying can count.
+fn find_missing(
+    brokers: &mut impl Brokers,
+    old: &KafkaCommittable,
+    topics: &mut TopicIds,
+    losses: &mut Losses,
+) -> Result<Vec<bool>> {
+    let mut missing = Vec::new();
+    for range in &old.partitions {
+        let why = why_missing(brokers, old, range, topics)?;
+        missing.push(why.is_some());
+        if let Some(why) = why {
+            losses.add(range, range.records, &why);
+        }
+    }
+    Ok(missing)
 }
 
 fn why_missing(
@@ -135,7 +170,7 @@ fn why_missing(
         // Some may be left; copying tells.
         return Ok(None);
     }
-    let peek = brokers.peek(&range.topic, range.partition, range.last, Isolation::Uncommitted)?;
+    let peek = look(brokers, range, range.last)?;
     let is_there = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
     Ok((!is_there).then(|| format!("the record at offset {} is gone; was the topic compacted?", range.last)))
 }
@@ -144,21 +179,14 @@ fn why_missing(
 fn rewrite(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
-    missing: &[Option<String>],
+    id: String,
+    there: Vec<&PartitionRange>,
     losses: &mut Losses,
     begun: &mut Vec<(String, Producer)>,
 ) -> Result<Option<KafkaCommittable>> {
-    let mut there = Vec::new();
-    for (range, why) in old.partitions.iter().zip(missing) {
-        match why {
-            Some(why) => losses.add(range, range.records, why),
-            None => there.push(range),
-        }
-    }
     if there.is_empty() {
         return Ok(None);
     }
-    let id = old.replay_id();
     crash_point("kafka-before-replay");
     let producer = brokers.take_over(&id, old.timeout_ms)?;
     let named: Vec<(&str, i32)> = there.iter().map(|range| (range.topic.as_str(), range.partition)).collect();

@@ -1,11 +1,13 @@
 //! [`Rotation`]: which transaction an epoch's records go into, and when a producer may be used again.
 //!
 //! A transactional id that a manifest lists is used again only when a later manifest is durable: until
-//! then its state at the coordinator is what recovery would ask for. A producer whose commit had no
+//! then its state at the coordinator is what recovery would ask for. Those that earlier attempts listed are
+//! never used: each attempt has ids of its own. A producer whose commit had no
 //! clean first answer is never given back, so it is never used again.
 
 use crate::id::Epoch;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::planted::{Bug, planted};
+use std::collections::BTreeMap;
 
 /// The producers of a process, by what they are used for. Pure; `P` is a handle.
 #[derive(Debug)]
@@ -22,8 +24,7 @@ pub struct Rotation<P> {
     cooling: Vec<(Epoch, P)>,
     /// May begin again.
     idle: Vec<P>,
-    /// Numbers of ids that a manifest lists, from an earlier attempt.
-    listed: BTreeSet<u64>,
+    /// How many ids were used.
     next: u64,
 }
 
@@ -36,12 +37,18 @@ pub enum Wanted<P> {
     New(u64),
 }
 
+/// A rotation behind the lock with which a participant and its writers share it.
+pub trait SharedRotation<P> {
+    /// Changes it, and wakes whoever waits for a change.
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<P>) -> R) -> R;
+}
+
 impl<P: Clone> Rotation<P> {
-    /// No producer yet. `listed` are the numbers of the ids that the restored manifest lists.
+    /// No producer yet.
     #[must_use]
-    pub fn new(shards: usize, listed: BTreeSet<u64>) -> Self {
+    pub fn new(shards: usize) -> Self {
         let (taken, prepared, next) = (BTreeMap::new(), None, 0);
-        Self { shards, ready: Vec::new(), taken, prepared, cooling: Vec::new(), idle: Vec::new(), listed, next }
+        Self { shards, ready: Vec::new(), taken, prepared, cooling: Vec::new(), idle: Vec::new(), next }
     }
 
     /// What is to be made ready now; it counts as being made.
@@ -51,16 +58,11 @@ impl<P: Clone> Rotation<P> {
         }
         Some(match self.idle.pop() {
             Some(producer) => Wanted::Again(producer),
-            None => Wanted::New(self.take_number()),
+            None => {
+                self.next += 1;
+                Wanted::New(self.next - 1)
+            }
         })
-    }
-
-    fn take_number(&mut self) -> u64 {
-        while self.listed.contains(&self.next) {
-            self.next += 1;
-        }
-        self.next += 1;
-        self.next - 1
     }
 
     /// A producer has begun a transaction that nobody uses yet.
@@ -111,11 +113,13 @@ impl<P: Clone> Rotation<P> {
     /// What the manifest of this epoch lists is being committed, so it is durable: what only earlier
     /// manifests list is free. The committed producers wait for a later one.
     pub fn committed(&mut self, manifest: Epoch, producers: Vec<P>) {
-        self.listed.clear();
         let cooling = std::mem::take(&mut self.cooling);
         let (earlier, same): (Vec<_>, Vec<_>) = cooling.into_iter().partition(|(listed_in, _)| *listed_in < manifest);
         self.idle.extend(earlier.into_iter().map(|(_, producer)| producer));
         self.cooling = same;
+        if planted(Bug::IdReusedEarly) {
+            return self.idle.extend(producers);
+        }
         self.cooling.extend(producers.into_iter().map(|producer| (manifest, producer)));
     }
 

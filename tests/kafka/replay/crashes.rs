@@ -11,11 +11,12 @@ use std::process::{Command, Output};
 const CHILD: &str = "STAUNCH_TESTS_KAFKA_REPLAY";
 
 /// The steps, in their order.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "kafka-before-fate",
     "kafka-fate-known",
     "kafka-before-replay",
     "kafka-replay-begun",
+    "kafka-replay-copying",
     "kafka-replay-copied",
     "kafka-replay-prepared",
     "kafka-replay-published",

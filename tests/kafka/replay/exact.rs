@@ -1,14 +1,19 @@
 //! What is written again is exact, whatever the codec, the batches, and whoever wrote in between.
 
-use super::{LONG, PARTS, Written, count};
+use super::{LONG, Manifest, PARTS, Written, count};
 use crate::situations::SHORT;
 use crate::support::{eventually, kafka};
 use staunch_tests::kafka::{Client, Session};
 use std::time::Instant;
 
-/// Two foreign producers write in between, and abort every third of their transactions; the same
-/// session committed before, and commits after.
-fn among_others(client: &Client, settings: &[(&str, &str)], options: &[(&str, &str)], records: u64) {
+/// An aborted transaction. Two foreign producers write in between, and abort every third of their
+/// transactions; the same session committed before, and commits after.
+fn interleaved(
+    client: &Client,
+    settings: &[(&str, &str)],
+    options: &[(&str, &str)],
+    records: u64,
+) -> (Written, Manifest) {
     let mut written = Written::new(client, settings, LONG, options);
     let foreign = [(); 2].map(|()| Session::open(client, &client.name("foreign"), LONG, &[]));
     written.write_other(None, 0, 100, true);
@@ -21,6 +26,11 @@ fn among_others(client: &Client, settings: &[(&str, &str)], options: &[(&str, &s
     let manifest = written.prepared();
     written.session.abort();
     written.write_other(None, 50_000, 100, true);
+    (written, manifest)
+}
+
+fn among_others(client: &Client, settings: &[(&str, &str)], options: &[(&str, &str)], records: u64) {
+    let (written, manifest) = interleaved(client, settings, options, records);
     let started = Instant::now();
     manifest.recover(&written).unwrap();
     println!("{records} records in {:?}, with all of recovery", started.elapsed());
@@ -52,6 +62,21 @@ codecs! {
 #[test]
 fn batches_of_one_record() {
     among_others(&kafka!(), &[], &[("batch.num.messages", "1"), ("linger.ms", "0")], 2_000);
+}
+
+/// The process dies between two batches, in each partition of the four: there is a batch at least for each
+/// part and partition.
+#[test]
+fn killed_while_batches_are_copied() {
+    let client = kafka!();
+    let (written, manifest) = interleaved(&client, &[], &[("compression.type", "lz4")], count());
+    for batch in [1, 2, PARTS + 1, 3 * PARTS - 1, 4 * PARTS] {
+        super::crashes::killed_at(&format!("kafka-replay-copying:{batch}"), &written, &manifest);
+    }
+    assert_eq!(manifest.revision(), 0);
+    manifest.recover(&written).unwrap();
+    assert_eq!(manifest.revision(), 1);
+    written.assert_equal();
 }
 
 #[test]
@@ -100,7 +125,7 @@ fn a_replay_is_replayed() {
         super::crashes::killed_at("kafka-replay-published", &written, &manifest);
         assert_eq!(manifest.revision(), revision);
         let id = &manifest.listed()[0].transactional_id;
-        assert!(id.ends_with(&format!("~r{revision}")), "{id}");
+        assert!(id.contains(&format!("~r{revision}-")), "{id}");
         assert_eq!(client.read_committed(&written.topic).concat().len(), 0);
     }
     written.expire(&manifest);

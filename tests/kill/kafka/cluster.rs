@@ -43,14 +43,16 @@ fn the_one_that_decides_transactions(cluster: &ThreeBrokers, again: &Again) {
         if let Some(end) = ledger.live(&mut job, 4, Duration::ZERO, &start) {
             ledger.fail(&format!("the job ends by itself: {end:?}"), &start);
         }
+        let leader = cluster.leader(STATE, 0);
         // Every other time it is dead, and what it had prepared is to be committed by another broker.
         if kill % 2 == 1 {
             assert_eq!(job.kill(), End::Killed);
             ledger.die_at(1, "before-commit:2");
+            cluster.broker(leader).kill();
             job = ledger.start(&start);
+        } else {
+            cluster.broker(leader).kill();
         }
-        let leader = cluster.leader(STATE, 0);
-        cluster.broker(leader).kill();
         if let Some(end) = ledger.live(&mut job, 4, Duration::ZERO, &start) {
             ledger.fail(&format!("without broker {leader} the job ends so: {end:?}"), &start);
         }

@@ -93,6 +93,19 @@ impl Ledger {
         panic!("{what}\nagain: {}\nthe job's log:\n{}", self.again, tail(&self.job.log_of(start.log)))
     }
 
+    /// A job may give up while its brokers are away or unreachable; it then has to say so. Anything else that it
+    /// says (lost output, an unknown fate, a bug) is a failure of the test.
+    #[track_caller]
+    pub fn assert_gave_up_for_kafka(&self, start: &Start<'_>) {
+        let said = self.job.log_of(start.log);
+        let last = said.lines().rev().find(|line| line.starts_with("Error")).unwrap_or_default();
+        let never = ["please report", "lost", "cannot be known", "another attempt", "blocks", "does not fit"];
+        let about_kafka = ["Kafka", "kafka", "transaction"].iter().any(|word| last.contains(word));
+        if !about_kafka || never.iter().any(|word| last.contains(word)) {
+            self.fail(&format!("the job gives up for another reason than its brokers: {last:?}"), start);
+        }
+    }
+
     /// Lets it live until it has made so many slots of the checkpoint log, and a little longer; its end,
     /// should that come before.
     #[track_caller]

@@ -4,6 +4,7 @@
 mod cluster;
 mod entries;
 mod ledger;
+mod outage;
 mod points;
 mod proxied;
 mod random;

@@ -79,7 +79,7 @@ impl Lane<'_> {
             let mut job = ledger.start(&start);
             match ledger.live(&mut job, slots, then, &start).unwrap_or_else(|| job.kill()) {
                 End::Killed => {}
-                End::Failure => self.count_failure(),
+                End::Failure => self.count_failure(&ledger, &start),
                 end => ledger.fail(&format!("run {run}: behind the proxy the job ends so: {end:?}"), &start),
             }
         }
@@ -93,14 +93,15 @@ impl Lane<'_> {
         for _ in 0..ENDS_MAX {
             match ledger.run(&start) {
                 End::Success => return,
-                End::Failure => self.count_failure(),
+                End::Failure => self.count_failure(ledger, &start),
                 end => ledger.fail(&format!("run {run}: behind the proxy the job ends so: {end:?}"), &start),
             }
         }
         ledger.fail(&format!("run {run}: behind the proxy the job does not come to its end"), &start);
     }
 
-    fn count_failure(&self) {
+    fn count_failure(&self, ledger: &Ledger, start: &Start<'_>) {
+        ledger.assert_gave_up_for_kafka(start);
         self.gave_up.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -69,7 +69,10 @@ impl Chaos<'_> {
         match end.unwrap_or_else(|| job.kill()) {
             End::Killed => self.done.kills += 1,
             // Its restarts were used up.
-            End::Failure => self.done.gave_up += 1,
+            End::Failure => {
+                self.ledger.assert_gave_up_for_kafka(start);
+                self.done.gave_up += 1;
+            }
             end => self.ledger.fail(&format!("without its broker the job ends so: {end:?}"), start),
         }
         if !self.broker.is_running() {

@@ -11,6 +11,17 @@ use std::time::{Duration, Instant};
 /// once per checkpoint.
 const PLACES: &[&str] =
     &["before-prepare", "after-prepare", "before-publish", "after-publish", "before-commit", "after-commit"];
+/// While it starts: the claim is made, and what the one before left is settled or its ids are taken over.
+const STARTING: &[&str] = &[
+    "claimed",
+    "before-recover",
+    "kafka-before-fate",
+    "kafka-before-end",
+    "kafka-settled",
+    "recovered",
+    "kafka-before-init",
+    "kafka-before-begin",
+];
 /// What has to be seen within this time, or something hangs.
 const SOON: Duration = Duration::from_secs(60);
 /// How many slots a successor makes at least before it is stopped itself.
@@ -31,11 +42,17 @@ struct Takeovers<'a> {
 }
 
 impl Takeovers<'_> {
-    /// Starts a copy. It may stop by itself at a place of the protocol. Half of them give up at the first
-    /// failure, whatever it comes from.
+    /// Starts a copy. It may stop by itself at a place of the protocol.
     fn start(&mut self) -> Copy {
+        let stop_at = self.place();
+        self.start_to(stop_at)
+    }
+
+    /// Starts a copy that is to stop at this place. Half of them give up at the first failure, whatever it comes
+    /// from.
+    fn start_to(&mut self, stop_at: Option<String>) -> Copy {
         self.copies += 1;
-        let (stop_at, log) = (self.place(), format!("log-{}", self.copies));
+        let log = format!("log-{}", self.copies);
         let workers = 1 + usize::try_from(self.random.below(2)).unwrap();
         let restarts = if self.copies % 2 == 1 { 0 } else { 3 };
         let start = Start { stop_at: stop_at.as_deref(), restarts, log: &log, ..Start::with(workers) };
@@ -46,6 +63,28 @@ impl Takeovers<'_> {
         let place = PLACES[usize::try_from(self.random.below(PLACES.len() as u64)).unwrap()];
         // Not before it has published what makes it a successor.
         (self.random.below(3) > 0).then(|| format!("{place}:{}", OWN_SLOTS + self.random.below(4)))
+    }
+
+    /// Starts a copy that is stopped before it has made its first checkpoint.
+    #[track_caller]
+    fn start_and_stop(&mut self) -> Copy {
+        let place = STARTING[usize::try_from(self.random.below(STARTING.len() as u64)).unwrap()];
+        let before = self.ledger.job.newest_slot();
+        let mut copy = self.start_to(Some(place.to_owned()));
+        // There may be nothing to settle, so that it never comes there.
+        let far = |copy: &Running| copy.is_paused() || self.ledger.job.newest_slot() > before + 1;
+        let mut end = copy.running.wait_for(SOON, far);
+        if end.is_none() {
+            copy.running.pause();
+            end = copy.running.wait_for(SOON, Running::is_paused);
+        }
+        if self.is_again(&mut copy, end) {
+            return self.start_and_stop();
+        }
+        if end.is_some() || !copy.running.is_paused() {
+            self.fail(&copy, &format!("it does not stop at {place}, but comes to {end:?}"));
+        }
+        copy
     }
 
     /// A sleeper's last request may lock its successor out: one that may not restart is started again by
@@ -135,13 +174,19 @@ fn a_copy_that_wakes_beside_its_successor_leaves() {
     takeovers.await_slot(&mut first, OWN_SLOTS - 1);
     for round in 0..rounds {
         takeovers.stop(&mut first);
+        // Every other time a third one sleeps, which has not come far.
+        let mut third = (takeovers.random.below(2) == 0).then(|| takeovers.start_and_stop());
         let before = ledger.job.newest_slot();
         let mut second = takeovers.start();
         // From the claim alone to a few checkpoints.
         let progress = 1 + takeovers.random.below(OWN_SLOTS - 1);
         takeovers.await_slot(&mut second, before + progress);
-        println!("round {round}: stopped at {:?}, woken {progress} slots later", first.stop_at);
+        let beside = third.as_ref().map(|third| third.stop_at.clone());
+        println!("round {round}: stopped at {:?}, and {beside:?}, woken {progress} slots later", first.stop_at);
         takeovers.wake(&mut first);
+        if let Some(third) = &mut third {
+            takeovers.wake(third);
+        }
         takeovers.await_slot(&mut second, before + OWN_SLOTS - 1);
         first = second;
     }

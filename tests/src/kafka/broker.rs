@@ -106,6 +106,17 @@ impl Broker {
         segment.set_len(length / 2).expect("the log can be written");
     }
 
+    /// Turns over a bit of the last record that a partition has on the broker's disk.
+    pub fn damage_log(&self, topic: &str, partition: i32) {
+        let segment = self.directory.join(format!("logs/{topic}-{partition}/00000000000000000000.log"));
+        let mut bytes = fs::read(&segment).expect("the first segment is there");
+        // Behind the last written byte there may be room that was taken in advance.
+        let last = bytes.iter().rposition(|byte| *byte != 0).expect("it has records");
+        bytes[last - 1] ^= 1;
+        let file = fs::File::options().write(true).open(segment).expect("the first segment is there");
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes[last - 1..last], last as u64 - 1).expect("written");
+    }
+
     /// Starts the broker, after `kill`, with the same address and data.
     pub fn restart(&self) {
         self.kill();

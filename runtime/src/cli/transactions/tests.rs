@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 struct Server {
     open: Vec<OpenTransaction>,
     ended: Arc<Mutex<Vec<(String, bool)>>>,
+    /// An older transaction that has to be written again, and with it what is younger.
+    aborted: Option<&'static str>,
 }
 
 impl TransactionTool for Server {
@@ -22,9 +24,19 @@ impl TransactionTool for Server {
         Ok(committable.bytes == transaction.id.as_bytes())
     }
 
-    fn outlook(&mut self, committable: &Committable) -> Result<Outlook> {
-        let open = self.open.iter().any(|it| committable.bytes == it.id.as_bytes());
-        Ok(if open { Outlook::Commit } else { Outlook::Stop("it expired".to_owned()) })
+    fn foresee(&mut self, committables: &[Committable]) -> Result<Vec<Foreseen>> {
+        let mut is_behind = false;
+        let of = |committable: &Committable| {
+            let id = String::from_utf8(committable.bytes.clone()).unwrap();
+            is_behind |= self.aborted == Some(&*id);
+            let outlook = match self.open.iter().any(|it| it.id == id) {
+                _ if is_behind => Outlook::Replay(format!("9 records of {id}")),
+                true => Outlook::Commit,
+                false => Outlook::Stop("it expired".to_owned()),
+            };
+            Foreseen { epoch: committable.epoch, id, outlook }
+        };
+        Ok(committables.iter().map(of).collect())
     }
 
     fn end(&mut self, transaction: &OpenTransaction, commit: bool) -> Result<()> {
@@ -37,6 +49,10 @@ type Ended = Arc<Mutex<Vec<(String, bool)>>>;
 
 /// Checkpoint 3 lists `totals/l/1` and `totals/l/9`, the latter of which is not open.
 fn look() -> (Look, Ended) {
+    look_with(None)
+}
+
+fn look_with(aborted: Option<&'static str>) -> (Look, Ended) {
     let open = |id: &str, holds: &[&str]| OpenTransaction {
         id: id.to_owned(),
         state: "Ongoing".to_owned(),
@@ -52,7 +68,7 @@ fn look() -> (Look, Ended) {
         open("totals/m/1", &[]),
         open("else\x1b[31m", &["x/0"]),
     ];
-    let server = Server { open, ended: ended.clone() };
+    let server = Server { open, ended: ended.clone(), aborted };
     let mut manifest = manifest();
     let listed = |id: &str| Committable { participant: "sink".into(), epoch: Epoch(3), bytes: id.into() };
     manifest.cut.committables = vec![listed("totals/l/1"), listed("totals/l/9")];
@@ -86,6 +102,21 @@ what the checkpoint lists
     assert!(all.contains("else [31m") && all.contains("not this job"), "{all}");
     look.tools.clear();
     assert!(list(&mut look, true).unwrap().starts_with("no sink of totals"));
+}
+
+#[test]
+fn what_is_younger_than_what_is_written_again_is_written_again() {
+    let (mut look, _) = look_with(Some("totals/l/9"));
+    // The older one comes first, in whichever order they are listed.
+    look.restored.as_mut().unwrap().cut.committables[1].epoch = Epoch(2);
+    let text = list(&mut look, false).unwrap();
+    assert!(text.contains("checkpoint 3   writes it again  out/0"), "{text}");
+    let lines = "\
+  sink of checkpoint 2: 9 records of totals/l/9; the next start writes them again from the log
+  sink of checkpoint 3: 9 records of totals/l/1; the next start writes them again from the log
+";
+    assert!(text.ends_with(lines), "{text}");
+    assert!(dry_run(&mut look).unwrap().contains(lines));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::producer::Outlet;
 use super::settings::Settings;
 use super::wire::Cluster;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -26,15 +27,16 @@ pub(super) struct Awaited {
 pub(super) struct Flush<'a> {
     settings: &'a Settings,
     deadline: Instant,
+    cancellation: Cancellation,
     tell_at: Instant,
     /// What held it up when it was last looked at.
     held_up_by: Option<String>,
 }
 
 impl<'a> Flush<'a> {
-    /// Begins to wait, at most until the deadline.
-    pub fn new(settings: &'a Settings, deadline: Instant) -> Self {
-        Self { settings, deadline, tell_at: Instant::now() + TELL_AFTER, held_up_by: None }
+    /// Begins to wait, at most until the deadline or the attempt's end.
+    pub fn new(settings: &'a Settings, deadline: Instant, cancellation: Cancellation) -> Self {
+        Self { settings, deadline, cancellation, tell_at: Instant::now() + TELL_AFTER, held_up_by: None }
     }
 
     /// Waits a little.
@@ -47,11 +49,12 @@ impl<'a> Flush<'a> {
             self.tell(outlet, &awaited());
             self.tell_at = Instant::now() + TELL_EVERY;
         }
-        outlet.flush(STEP);
+        outlet.flush_or_pause(STEP);
         Ok(())
     }
 
     fn check(&self, outlet: &Outlet) -> Result<()> {
+        self.cancellation.check()?;
         let in_time = || {
             let message = "Kafka did not take all records before the transaction's timeout";
             let late = Instant::now() >= self.deadline;
@@ -80,7 +83,10 @@ impl<'a> Flush<'a> {
         let cluster = self.settings.security().and_then(|security| Cluster::new(&self.settings.brokers, security));
         let id = Some(outlet.id.as_str()).filter(|id| !id.is_empty());
         let found = match cluster {
-            Ok(mut cluster) => cluster.held_up_by(id, topics),
+            Ok(mut cluster) => {
+                cluster.cancelled_by(self.cancellation.clone());
+                cluster.held_up_by(id, topics)
+            }
             Err(error) => vec![error.to_string()],
         };
         if found.is_empty() {

@@ -19,9 +19,10 @@ use crate::connectors::format::Format;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
-use crate::transaction::{Transactions, WriterShare, Written, margin};
+use crate::stop::Cancellation;
+use crate::transaction::{Ids, SharedRotation, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 /// 100 ms, so that a slow commit can still be told from a repeated one.
 const RETRY_BACKOFF_MS: u64 = 400;
 const RETRY_BACKOFF: &str = "retry.backoff.ms";
+const RETRY_BACKOFF_MAX: &str = "retry.backoff.max.ms";
 
 /// What a sink was told. Sinks that share a participant need the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +87,13 @@ impl Options {
         margin(self.transaction_timeout)
     }
 
-    fn plan(&self, prefix: Option<String>) -> Result<Plan> {
+    fn plan(&self, ids: Option<Ids>, cancellation: Cancellation) -> Result<Plan> {
         let config = self.producer()?;
-        let backoff_ms = config.get(RETRY_BACKOFF).and_then(|text| text.parse().ok()).unwrap_or(RETRY_BACKOFF_MS);
+        // Where the longest pause is shorter than the first, it is that of all.
+        let set = |key| config.get(key).and_then(|text| text.parse::<u64>().ok());
+        let backoff_ms = set(RETRY_BACKOFF).unwrap_or(RETRY_BACKOFF_MS).min(set(RETRY_BACKOFF_MAX).unwrap_or(u64::MAX));
         let clean_within = Duration::from_millis(backoff_ms) * 3 / 4;
-        Ok(Plan { config, prefix, shards: self.shards, clean_within })
+        Ok(Plan { config, ids, shards: self.shards, clean_within, cancellation })
     }
 }
 
@@ -103,6 +107,7 @@ pub struct KafkaParticipant {
     /// How many there are.
     writers: usize,
     routes: Arc<Routes>,
+    cancellation: Cancellation,
     /// Without transactions: records that were sent for the writers since the start, by route.
     sent_for: BTreeMap<usize, u64>,
 }
@@ -116,15 +121,17 @@ impl KafkaParticipant {
         let mut transactions = None;
         if options.exactly_once {
             let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
-            let prefix = format!("{}/{}/", context.job, context.lineage);
-            checks::cluster(&mut cluster, &options, context, &format!("{prefix}0"))?;
+            let ids = Ids::new(context.job, context.lineage, context.attempt);
+            checks::cluster(&mut cluster, &options, context, &ids.producer(0))?;
             let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
-            transactions = Some(Transactions::new(brokers, cluster_id, prefix, timeout));
+            transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, sent_for })
+        let cancellation = context.cancellation.clone();
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, cancellation, sent_for })
     }
 
     pub(super) fn writer<F: Format>(
@@ -170,7 +177,7 @@ impl KafkaParticipant {
     /// Sends what the writers had to leave, and adds it to what they sealed.
     fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
-        let mut flush = Flush::new(&self.options.settings, deadline);
+        let mut flush = Flush::new(&self.options.settings, deadline, self.cancellation.clone());
         for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
             let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
@@ -203,8 +210,15 @@ impl KafkaParticipant {
 }
 
 /// Waits until every record has arrived.
-fn drain(outlet: &Outlet, sealed: &[&Sealed], routes: &Routes, options: &Options) -> Result<()> {
-    let mut flush = Flush::new(&options.settings, Instant::now() + options.transaction_timeout);
+fn drain(
+    outlet: &Outlet,
+    sealed: &[&Sealed],
+    routes: &Routes,
+    options: &Options,
+    cancellation: &Cancellation,
+) -> Result<()> {
+    let deadline = Instant::now() + options.transaction_timeout;
+    let mut flush = Flush::new(&options.settings, deadline, cancellation.clone());
     let tally = outlet.tally();
     let missing = |sealed: &Sealed| sealed.records.saturating_sub(tally.acknowledged_of(sealed.route));
     let awaited = || {
@@ -258,11 +272,11 @@ fn claim_cluster(cluster_id: &str, context: &SinkContext<'_>) -> Result<()> {
 
 impl TwoPhaseCommit for KafkaParticipant {
     fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
-        let (mut prefix, mut listed) = (None, BTreeSet::new());
+        let mut ids = None;
         match (&mut self.transactions, published.first()) {
             (Some(transactions), _) => {
-                listed = transactions.recover(published, recovery)?;
-                prefix = Some(transactions.prefix().to_owned());
+                transactions.recover(published, recovery)?;
+                ids = Some(transactions.ids().clone());
             }
             (None, None) => {}
             (None, Some(one)) => {
@@ -274,7 +288,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        self.pool = Some(Pool::start(self.options.plan(prefix)?, self.waiters.clone(), listed)?);
+        let plan = self.options.plan(ids, self.cancellation.clone())?;
+        self.pool = Some(Pool::start(plan, self.waiters.clone())?);
         Ok(())
     }
 
@@ -286,45 +301,37 @@ impl TwoPhaseCommit for KafkaParticipant {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
-        let (options, routes) = (&self.options, self.routes.clone());
+        let (options, routes, cancellation) = (&self.options, self.routes.clone(), self.cancellation.clone());
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));
         let deadline = Instant::now() + ANSWER_WITHIN;
         let mut outlets = Vec::new();
         for shard in (0..self.options.shards).filter(|&shard| has_records(shard)) {
-            outlets.push((pool.outlet_by(epoch, shard, deadline)?, shard));
+            outlets.push((shard, pool.outlet_by(epoch, shard, deadline)?));
         }
         let deliver = |outlet: &Arc<Outlet>, shard: usize| {
             let sealed: Vec<&Sealed> = sealed.iter().filter(|sealed| in_shard(sealed, shard)).collect();
-            drain(outlet, &sealed, &routes, options)?;
+            drain(outlet, &sealed, &routes, options, &cancellation)?;
             Ok(written(outlet, &sealed, &routes))
         };
-        let Some(transactions) = &mut self.transactions else {
-            outlets.iter().try_for_each(|(outlet, shard)| deliver(outlet, *shard).map(drop))?;
-            pool.prepared(epoch, has_records);
-            return Ok(None);
-        };
-        let mut prepared = None;
-        if !outlets.is_empty() {
-            let (producers, shards): (Vec<_>, Vec<_>) = outlets.into_iter().unzip();
-            let mut shards = shards.into_iter();
-            let in_turn = |outlet: &Arc<Outlet>| deliver(outlet, shards.next().unwrap_or(0));
-            prepared = Some(transactions.prepare(epoch, producers, in_turn)?);
+        match &mut self.transactions {
+            Some(transactions) => transactions.prepare(epoch, outlets, &*pool, deliver),
+            None => {
+                outlets.iter().try_for_each(|(shard, outlet)| deliver(outlet, *shard).map(drop))?;
+                pool.with(|rotation| rotation.prepared(epoch, has_records));
+                Ok(None)
+            }
         }
-        pool.prepared(epoch, has_records);
-        Ok(prepared)
     }
 
     fn commit(&mut self, committable: &Committable, permit: &CommitPermit) -> Result<()> {
-        let again = self.transactions()?.commit(committable, permit)?;
-        self.pool()?.committed(permit.epoch(), again);
-        Ok(())
+        let pool = self.pool()?;
+        self.transactions()?.commit(committable, permit, &*pool)
     }
 
     fn abort(&mut self, committable: &Committable) -> Result<()> {
         let pool = self.pool()?;
-        self.transactions()?.abort(committable)?.into_iter().for_each(|outlet| pool.aborted(outlet));
-        Ok(())
+        self.transactions()?.abort(committable, &*pool)
     }
 }
 
@@ -335,3 +342,6 @@ impl Drop for KafkaParticipant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,10 @@ use super::producer::{Outlet, Poller, Waiters};
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
-use crate::transaction::{Rotation, Wanted, make_ready};
+use crate::stop::Cancellation;
+use crate::transaction::{Ids, Rotation, SharedRotation, Wanted, make_ready};
 use rdkafka::ClientConfig;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -35,12 +36,13 @@ pub(super) struct Pool {
 /// How producers are made.
 pub(super) struct Plan {
     pub config: ClientConfig,
-    /// `<job>/<lineage>/`, or `None` without transactions.
-    pub prefix: Option<String>,
+    /// `None` without transactions.
+    pub ids: Option<Ids>,
     /// Transactions per epoch.
     pub shards: usize,
     /// A commit that was answered within this time was asked for once.
     pub clean_within: Duration,
+    pub cancellation: Cancellation,
 }
 
 /// What a writer could not send before it sealed an epoch, in order.
@@ -56,10 +58,10 @@ struct State {
 }
 
 impl Pool {
-    /// Starts the pool. `listed` are the numbers whose ids the restored manifest names.
-    pub fn start(plan: Plan, waiters: Arc<Waiters>, listed: BTreeSet<u64>) -> Result<Arc<Self>> {
+    /// Starts the pool.
+    pub fn start(plan: Plan, waiters: Arc<Waiters>) -> Result<Arc<Self>> {
         let poller = Poller::start(waiters.clone())?;
-        let rotation = Rotation::new(plan.shards, listed);
+        let rotation = Rotation::new(plan.shards);
         let state = Mutex::new(State { rotation, deferred: BTreeMap::new(), failure: None });
         let (changed, maker, stopping) = (Condvar::new(), Mutex::new(None), Arc::default());
         let pool = Arc::new(Self { plan, state, changed, waiters, poller, maker, stopping });
@@ -73,7 +75,7 @@ impl Pool {
     }
 
     pub fn is_transactional(&self) -> bool {
-        self.plan.prefix.is_some()
+        self.plan.ids.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,7 +120,7 @@ impl Pool {
     fn make(&self, wanted: Wanted<Arc<Outlet>>) -> Result<Arc<Outlet>> {
         let is_new = matches!(wanted, Wanted::New(_));
         let open = |number| {
-            let id = self.plan.prefix.as_ref().map_or_else(String::new, |prefix| format!("{prefix}{number}"));
+            let id = self.plan.ids.as_ref().map_or_else(String::new, |ids| ids.producer(number));
             let deadline = Instant::now() + OPEN_WITHIN;
             Outlet::create(&self.plan, id, &self.poller, deadline, self.stopping.clone())
         };
@@ -175,6 +177,7 @@ impl Pool {
     }
 
     fn wait(&self, deadline: Instant) -> Result<()> {
+        self.plan.cancellation.check()?;
         if Instant::now() >= deadline {
             return Err(Error::new(ErrorKind::Timeout, "no Kafka producer became ready in time: is Kafka up?"));
         }
@@ -214,25 +217,6 @@ impl Pool {
         Ok(state.rotation.is_prepared(epoch))
     }
 
-    /// The epoch's records have all arrived: the outlets of shards that have some now belong to the participant.
-    pub fn prepared(&self, epoch: Epoch, has_records: impl Fn(usize) -> bool) {
-        self.state().rotation.prepared(epoch, has_records);
-        self.waiters.wake();
-    }
-
-    /// What the manifest of this epoch lists is being committed, so it is durable. The outlets may be used
-    /// again once a later one is.
-    pub fn committed(&self, manifest: Epoch, outlets: Vec<Arc<Outlet>>) {
-        self.state().rotation.committed(manifest, outlets);
-        self.changed.notify_all();
-    }
-
-    /// An outlet whose transaction was aborted before any manifest listed it.
-    pub fn aborted(&self, outlet: Arc<Outlet>) {
-        self.state().rotation.aborted(outlet);
-        self.changed.notify_all();
-    }
-
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -248,6 +232,15 @@ impl Pool {
         let maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A panic of the thread was reported when it happened.
         let _ = maker.map(JoinHandle::join);
+    }
+}
+
+impl SharedRotation<Arc<Outlet>> for Pool {
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<Arc<Outlet>>) -> R) -> R {
+        let changed = change(&mut self.state().rotation);
+        self.changed.notify_all();
+        self.waiters.wake();
+        changed
     }
 }
 

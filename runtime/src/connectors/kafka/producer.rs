@@ -8,10 +8,11 @@ use super::tally::Tally;
 use crate::api::source::Waker;
 use crate::crash::{crash_point, is_awaited};
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use crate::transaction::{Answer, LiveProducer};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long one call waits for a transactional id.
 const INIT_STEP: Duration = Duration::from_millis(500);
+/// How long one call waits for a commit or an abort, which go on with the next call.
+const END_STEP: Duration = Duration::from_millis(500);
 /// How long the live producer has to commit before the transaction's fate is asked for.
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -81,6 +84,7 @@ pub(super) struct Outlet {
     stopping: Arc<AtomicBool>,
     /// A commit that was answered within this time was asked for once.
     clean_within: Duration,
+    cancellation: Cancellation,
 }
 
 impl Outlet {
@@ -105,12 +109,35 @@ impl Outlet {
         let poller_thread = poller.thread.clone();
         let reports = Reports::new(producer.clone(), move || poller_thread.unpark());
         let (sent, first_sent) = (AtomicU64::new(0), Mutex::new(None));
-        let clean_within = plan.clean_within;
-        Ok(Arc::new(Self { id, reports, producer, sent, first_sent, deadline, stopping, clean_within }))
+        let (clean_within, cancellation) = (plan.clean_within, plan.cancellation.clone());
+        Ok(Arc::new(Self { id, reports, producer, sent, first_sent, deadline, stopping, clean_within, cancellation }))
     }
 
     pub fn flush(&self, timeout: Duration) {
         raw::flush(&self.producer, timeout);
+    }
+
+    /// As `flush`, which does not wait when nothing is on its way.
+    pub fn flush_or_pause(&self, timeout: Duration) {
+        if self.in_flight() == 0 {
+            std::thread::sleep(PAUSE);
+        }
+        self.flush(timeout);
+    }
+
+    /// Repeats a call that ends a transaction while it may still succeed; each waits for a step.
+    fn end(&self, deadline: Instant, call: impl Fn(Duration) -> KafkaResult<()>) -> KafkaResult<()> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+            match call(left.min(END_STEP)) {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && left > PAUSE && !self.cancellation.is_cancelled() =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                ended => return ended,
+            }
+        }
     }
 
     pub fn tally(&self) -> &Tally {
@@ -210,7 +237,7 @@ impl LiveProducer for Arc<Outlet> {
             let _ = self.producer.commit_transaction(Duration::ZERO);
             crash_point("kafka-commit-sent");
         }
-        match self.producer.commit_transaction(COMMIT_WITHIN) {
+        match self.end(started + COMMIT_WITHIN, |step| self.producer.commit_transaction(step)) {
             Ok(()) if started.elapsed() < self.clean_within => Answer::Clean,
             Ok(()) => Answer::Unclean(format!("it took {} ms", started.elapsed().as_millis())),
             Err(error) => Answer::Unclean(error.to_string()),
@@ -220,20 +247,13 @@ impl LiveProducer for Arc<Outlet> {
     /// What is still queued is sent first: librdkafka cannot abort otherwise.
     fn abort(&self) -> Result<()> {
         let deadline = Instant::now() + COMMIT_WITHIN;
-        self.flush(COMMIT_WITHIN);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
-            let error = match self.producer.abort_transaction(left) {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && left > PAUSE => {
-                    std::thread::sleep(PAUSE);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let message = format!("the transaction {} was not aborted", self.id);
-            return Err(Error::new(ErrorKind::Sink, message).caused_by(error));
+        while self.in_flight() > 0 && Instant::now() < deadline && self.cancellation.check().is_ok() {
+            self.flush(END_STEP);
         }
+        self.end(deadline, |step| self.producer.abort_transaction(step)).map_err(|error| {
+            let message = format!("the transaction {} was not aborted", self.id);
+            Error::new(ErrorKind::Sink, message).caused_by(error)
+        })
     }
 
     fn age(&self) -> Duration {

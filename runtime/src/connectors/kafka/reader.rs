@@ -168,6 +168,15 @@ impl<F: Format> KafkaReader<F> {
             (Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition, Some(_)) => {
                 failed(format!("{place} does not exist any more ({text})"))
             }
+            // librdkafka would go on behind the batch.
+            (Code::BadMessage | Code::BadCompression | Code::NotImplemented | Code::InvalidMessage, Some(number)) => {
+                let offset = self.splits[number].position.offset;
+                failed(format!(
+                    "{place}: what follows offset {offset} cannot be read: {text}. If it is damaged on the broker's disk, \
+                     another replica may have it; without one, delete the records before it (kafka-delete-records.sh) and \
+                     say .on_lost_offsets(OnLostOffsets::Earliest)"
+                ))
+            }
             (
                 Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::Authentication | Code::Fatal,
                 _,

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::tool::KafkaTransactions;
 use super::writer::KafkaWriter;
 use crate::api::output::Failed;
-use crate::api::sink::{Sink, SinkContext, WriterContext};
+use crate::api::sink::{Delivery, Sink, SinkContext, WriterContext};
 use crate::api::transactions::TransactionTool;
 use crate::connectors::format::{DeadLetters, Format, Undecodable};
 use crate::error::Result;
@@ -262,6 +262,10 @@ impl<F: Format> Sink for KafkaSink<F> {
         let mut key = Vec::new();
         let append = self.shape.key.as_ref()?;
         append(record, &mut key).then_some(key)
+    }
+
+    fn delivery(&self) -> Delivery {
+        if self.options.exactly_once { Delivery::KafkaTransactions } else { Delivery::AtLeastOnce }
     }
 
     fn transactions(&self) -> Result<Option<Box<dyn TransactionTool>>> {

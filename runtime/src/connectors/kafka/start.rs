@@ -24,8 +24,13 @@ const SEEK_WITHIN: Duration = Duration::from_secs(5);
 
 /// librdkafka's defaults that do not suit a job: it waits up to a second before it fetches again
 /// when its queue was full, and 64 KiB of records are little for a worker.
-const DEFAULTS: &[(&str, &str)] =
-    &[("fetch.queue.backoff.ms", "1"), ("queued.min.messages", "100000"), ("fetch.wait.max.ms", "100")];
+const DEFAULTS: &[(&str, &str)] = &[
+    ("fetch.queue.backoff.ms", "1"),
+    ("queued.min.messages", "100000"),
+    ("fetch.wait.max.ms", "100"),
+    // As the Java client does: a batch that was damaged on a disk or on its way is not taken for input.
+    ("check.crcs", "true"),
+];
 
 const DECIDED: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),

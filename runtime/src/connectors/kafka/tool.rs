@@ -4,9 +4,9 @@ use super::brokers::KafkaBrokers;
 use super::settings::Settings;
 use super::wire::{Cluster, TransactionFacts};
 use crate::api::sink::Committable;
-use crate::api::transactions::{OpenTransaction, Outlook, TransactionTool};
+use crate::api::transactions::{Foreseen, OpenTransaction, TransactionTool};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::{Fate, KafkaCommittable, Producer, ask};
+use crate::transaction::{KafkaCommittable, Producer, foresee};
 use std::time::Duration;
 
 /// How long brokers have to answer one question of a person who waits.
@@ -33,21 +33,6 @@ impl KafkaTransactions {
         Ok(self.cluster_id.as_deref().unwrap_or_default())
     }
 
-    fn outlook_of(&mut self, ours: &KafkaCommittable) -> Result<Outlook> {
-        if self.cluster_id()? != ours.cluster_id {
-            let message = format!("it is in the cluster {}, and {} is another one", ours.cluster_id, self.brokers);
-            return Ok(Outlook::Stop(message));
-        }
-        Ok(match ask(&mut self.asked, ours)? {
-            Fate::Open => Outlook::Commit,
-            Fate::Committed => Outlook::Committed,
-            Fate::Aborted => {
-                Outlook::Replay(format!("{} records of {} were aborted", ours.records, ours.transactional_id))
-            }
-            Fate::Unknown(why) => Outlook::Stop(why),
-        })
-    }
-
     /// As it is now, which may be another one than was listed.
     fn again(&mut self, id: &str) -> Result<Option<TransactionFacts>> {
         let open = self.asked.cluster.open_transactions(id, ANSWER_WITHIN)?;
@@ -57,16 +42,6 @@ impl KafkaTransactions {
 
 fn producer(Producer { id, epoch }: Producer) -> String {
     format!("producer {id} epoch {epoch}")
-}
-
-/// What recovery of several transactions comes to is what the worst of them does.
-fn severity(outlook: &Outlook) -> u8 {
-    match outlook {
-        Outlook::Committed => 0,
-        Outlook::Commit => 1,
-        Outlook::Replay(_) => 2,
-        Outlook::Stop(_) => 3,
-    }
 }
 
 fn shown(facts: TransactionFacts) -> OpenTransaction {
@@ -99,15 +74,11 @@ impl TransactionTool for KafkaTransactions {
         Ok(KafkaCommittable::all_from_bytes(&committable.bytes)?.iter().any(is))
     }
 
-    fn outlook(&mut self, committable: &Committable) -> Result<Outlook> {
-        let mut worst = Outlook::Committed;
-        for ours in KafkaCommittable::all_from_bytes(&committable.bytes)? {
-            let outlook = self.outlook_of(&ours)?;
-            if severity(&outlook) > severity(&worst) {
-                worst = outlook;
-            }
-        }
-        Ok(worst)
+    fn foresee(&mut self, committables: &[Committable]) -> Result<Vec<Foreseen>> {
+        let read = |committable: &Committable| KafkaCommittable::all_from_bytes(&committable.bytes);
+        let committables = committables.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let cluster_id = self.cluster_id()?.to_owned();
+        foresee(&mut self.asked, &cluster_id, &committables)
     }
 
     fn end(&mut self, transaction: &OpenTransaction, commit: bool) -> Result<()> {

@@ -1,7 +1,7 @@
 //! A sink that calls a function for each record, at least once.
 
 use crate::api::batch::Batch;
-use crate::api::sink::{Committable, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
+use crate::api::sink::{Committable, Delivery, Share, Sink, SinkContext, SinkWriter, TwoPhaseCommit, WriterContext};
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::error::Result;
 use crate::id::Epoch;
@@ -51,6 +51,10 @@ where
 
     fn describe(&self) -> String {
         "a function, at least once".to_owned()
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
     }
 
     fn open(&self, _context: &SinkContext<'_>) -> Result<NothingToCommit> {

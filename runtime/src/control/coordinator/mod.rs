@@ -395,7 +395,12 @@ impl Coordinator {
         {
             let mut output = std::mem::take(collecting);
             output.forget_state();
-            self.carried.push((flight.epoch, output));
+            if planted(Bug::CarriedAborted) {
+                let prepared = output.take_prepared(flight.epoch).into_iter();
+                effects.extend(prepared.map(|committable| Effect::Abort { committable }));
+            } else {
+                self.carried.push((flight.epoch, output));
+            }
             self.timeouts += 1;
             self.phase = Phase::Idle;
             self.next_trigger_ms = Some(now_ms.saturating_add(self.settings.pause_ms_min));

@@ -229,6 +229,10 @@ impl ClaimedLog {
     /// what may come next.
     pub fn publish(&mut self, cut: Cut, now_ms: u64) -> Result<Publication> {
         self.check(&cut)?;
+        self.place_manifest(cut, now_ms)
+    }
+
+    fn place_manifest(&mut self, cut: Cut, now_ms: u64) -> Result<Publication> {
         let epoch = cut.epoch;
         if let Some(blob) = self.missing_blob(&cut)? {
             return self.blob_is_missing(epoch, &blob);

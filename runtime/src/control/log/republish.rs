@@ -1,8 +1,9 @@
-//! The restored checkpoint, published anew with other committables: the next slot of the claim.
+//! A checkpoint published anew with other committables, in the next slot: the restored one, when what it lists
+//! cannot be committed any more, and an attempt's last one, when all that it lists is committed.
 
-use super::{ClaimedLog, Publication};
+use super::{ClaimedLog, Publication, read_slots};
 use crate::api::sink::Committable;
-use crate::control::manifest::Cut;
+use crate::control::manifest::{Cut, Manifest, Slot};
 use crate::control::permit::{CommitPermit, Recovery, Republish};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,6 +25,30 @@ impl ClaimedLog {
     ) -> Recovery<'a> {
         let listed = restored.iter().flat_map(|cut| cut.committables.iter().cloned()).collect();
         Recovery::new(Restored { log: self, cut: restored, now_ms }, listed, permit, accept_data_loss)
+    }
+
+    /// Publishes this attempt's last checkpoint without its committables, which are all committed. Whoever goes on
+    /// from it has nothing to settle: a sink may be another one, or have gone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] and [`ErrorKind::Superseded`]; the checkpoint stands as it was.
+    pub fn close(&mut self, now_ms: u64) -> Result<()> {
+        if !self.published {
+            return Ok(());
+        }
+        let newest = read_slots(&*self.store)?.pop();
+        let Some((slot, Ok(Slot::Manifest(Manifest { cut, .. })))) = newest else { return Ok(()) };
+        if slot != self.last || cut.committables.is_empty() {
+            return Ok(());
+        }
+        let epoch = cut.epoch;
+        match self.place_manifest(Cut { committables: Vec::new(), ..cut }, now_ms)? {
+            Publication::Published(_) => {
+                tracing::debug!(epoch = epoch.0, "the last checkpoint has nothing left to be committed");
+                Ok(())
+            }
+            Publication::Superseded(error) => Err(error),
+        }
     }
 }
 

@@ -225,6 +225,31 @@ fn a_restored_checkpoint_can_be_published_anew_but_no_other_twice() {
 }
 
 #[test]
+fn a_clean_end_leaves_nothing_to_be_settled() {
+    let store = store();
+    let mut log = claim(&store, 1).log;
+    let listed = Committable { participant: "totals".into(), epoch: Epoch(1), bytes: vec![7] };
+    let cut = Cut { committables: vec![listed], ..cut(1) };
+    // Before the first checkpoint there is nothing to say, and what an earlier attempt left is not this one's.
+    log.close(9).unwrap();
+    assert_eq!(store.list().unwrap(), [1]);
+    assert!(matches!(log.publish(cut.clone(), 10).unwrap(), Publication::Published(_)));
+    log.close(11).unwrap();
+    log.close(12).unwrap();
+    assert_eq!(store.list().unwrap(), [1, 2, 3]);
+    let restored = claim(&store, 2).restored.unwrap();
+    assert_eq!(restored.cut, Cut { committables: Vec::new(), ..cut.clone() });
+
+    // A successor that has claimed goes on from what it found.
+    let mut log = claim(&store, 3).log;
+    assert!(matches!(log.publish(Cut { epoch: Epoch(2), ..cut }, 13).unwrap(), Publication::Published(_)));
+    let successor = claim(&store, 4);
+    log.close(14).unwrap();
+    assert_eq!(successor.restored.unwrap().cut.committables.len(), 1);
+    assert_eq!(store.list().unwrap().len(), 7);
+}
+
+#[test]
 fn a_manifest_never_names_a_blob_that_is_not_there() {
     let store = store();
     let mut claimed = claim(&store, 1);

@@ -104,6 +104,7 @@ fn a_store_without_its_identity_is_not_given_a_new_one() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a race needs threads")]
 fn two_that_make_a_store_at_once_agree_on_its_lineage() {
     let folder = tempfile::tempdir().unwrap();
     let lineages: Vec<Uuid> = std::thread::scope(|scope| {
@@ -121,6 +122,7 @@ fn two_that_make_a_store_at_once_agree_on_its_lineage() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a race needs threads")]
 fn of_many_that_race_for_a_slot_one_wins() {
     let folder = tempfile::tempdir().unwrap();
     let stores: Vec<LocalStore> = (0..4).map(|_| open(folder.path())).collect();
@@ -272,6 +274,7 @@ fn a_torn_slot_ends_the_attempt_and_is_not_passed_over() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a race needs threads")]
 fn attempts_that_start_at_once_claim_different_slots_and_one_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(open(folder.path()));

@@ -7,6 +7,7 @@ use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
 use crate::error::Error;
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::testing::permit::recover;
 use crate::time::Timestamp;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -82,6 +83,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
         let sink = place.sink();
         let name = sink.participant(SINK);
         let context = SinkContext {
+            cancellation: Cancellation::default(),
             participant: &name,
             job: "conformance",
             lineage: who.lineage,
@@ -96,6 +98,7 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
     }
 
     /// Writes records once the writer is ready.
+    #[expect(clippy::disallowed_methods, reason = "a sink of somebody's is tried in real time")]
     pub(super) fn write(&mut self, worker: usize, numbers: impl IntoIterator<Item = u64>) -> Outcome {
         for _ in 0..WAITS_MAX {
             if self.writers[worker].ready().map_err(failed("ready"))? {

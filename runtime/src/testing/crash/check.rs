@@ -5,7 +5,7 @@ use super::run::{Ran, run};
 use super::schedule::{Places, Plan, Point, Schedule};
 use super::{Setup, shrink};
 use crate::flow::Pipeline;
-use crate::testing::simulation::{Fault, Planned};
+use crate::testing::simulation::{Fault, Lost, Planned};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Undisturbed runs, to see that they agree: each with another interleaving and numbers of workers.
@@ -13,6 +13,9 @@ const UNDISTURBED: u64 = 4;
 
 /// What leaves something behind that a recovery has to settle, on a way that an undisturbed run does not take.
 const REVEALING: &[(&str, Fault)] = &[("after-publish", Fault::Kill), ("before-commit", Fault::Kill)];
+
+/// The same for Kafka transactions.
+const REVEALING_KAFKA: &[(&str, Fault)] = &[("before-commit", Fault::Away(Lost::Nothing))];
 
 /// What is counted over all schedules.
 #[derive(Default)]
@@ -37,6 +40,7 @@ struct Range {
 
 impl<P: Pipeline> Setup<P> {
     /// Runs this schedule, or so many; all kills at one point alone are among them in any case.
+    #[expect(clippy::disallowed_methods, reason = "schedules are run on all cores, each simulation on one thread")]
     pub(super) fn check(&self, seed: Option<u64>, schedules: u64) -> Result<CrashReport, Box<CrashFailure>> {
         let reference = self.reference()?;
         let places = self.places(&reference);
@@ -78,7 +82,7 @@ impl<P: Pipeline> Setup<P> {
         if let Some(failure) = &reference.failure {
             return Err(CrashFailure::undisturbed::<P>(failure, &reference.story));
         }
-        if reference.outputs.values().all(|output| output.records.is_empty()) {
+        if reference.outputs.values().all(|output| output.visible.is_empty()) {
             let why = "the undisturbed run commits no record at all, so there is nothing to be lost: give the sources \
                        records (`Inputs`) of which some come to a sink";
             return Err(CrashFailure::undisturbed::<P>(why, &reference.story));
@@ -109,14 +113,15 @@ impl<P: Pipeline> Setup<P> {
     pub(super) fn places(&self, reference: &Ran) -> Places {
         let point = |after: &Plan, &(name, times): &(&'static str, u64)| Point { name, times, after: after.clone() };
         let mut points: Vec<Point> = reference.points.iter().map(|passed| point(&Vec::new(), passed)).collect();
-        for (at, fault) in REVEALING {
+        let kafka = if reference.kafka { REVEALING_KAFKA } else { &[] };
+        for (at, fault) in REVEALING.iter().chain(kafka) {
             let after = vec![(Planned::At(at, 1), fault.clone())];
             let ran = run(self, &Schedule::disturbed(after.clone()), false);
             let new = |(name, _): &&(&str, u64)| points.iter().all(|known| known.name != *name);
             let new: Vec<Point> = ran.points.iter().filter(new).map(|passed| point(&after, passed)).collect();
             points.extend(new);
         }
-        Places::new(points, reference.passed)
+        Places::new(points, reference.passed, reference.kafka)
     }
 
     fn take_schedules(&self, places: &Places, range: Range, counts: &Counts) {

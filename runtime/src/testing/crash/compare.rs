@@ -15,6 +15,9 @@ pub enum Compare {
     PerKey,
     /// The same records, each as often, in any order.
     Multiset,
+    /// Each record at least as often, in any order: for sinks that are at least once, which are compared so unless
+    /// something else is said for the sink itself.
+    AtLeastOnce,
     /// For each key the same last record: for outputs that are only ever read as a table.
     LastPerKey,
 }
@@ -27,12 +30,16 @@ pub(super) enum Rule {
 }
 
 /// The undisturbed run's records, and those of the run that was disturbed.
-type OwnRule = Arc<dyn Fn(&[AnyRecord], &[AnyRecord]) -> Result<(), String> + Send + Sync>;
+type OwnRule = Arc<dyn Fn(&[&AnyRecord], &[&AnyRecord]) -> Result<(), String> + Send + Sync>;
 
-/// A sink's committed records, in the order in which readers see them.
+/// A sink's committed records.
 #[derive(Default)]
 pub(super) struct Output {
-    pub records: Vec<AnyRecord>,
+    pub written: Vec<AnyRecord>,
+    /// The numbers of those that are visible, in the order in which readers see them.
+    pub visible: Vec<usize>,
+    /// The sink has no transactions.
+    pub at_least_once: bool,
     pub shown: Vec<String>,
     /// As many as records, where the sink has keys.
     pub keys: Option<Vec<String>>,
@@ -41,11 +48,22 @@ pub(super) struct Output {
 /// Records that a message names at most.
 const NAMED_MAX: usize = 5;
 
+impl Output {
+    /// The visible records.
+    pub fn records(&self) -> impl Iterator<Item = &AnyRecord> {
+        self.visible.iter().map(|number| &self.written[*number])
+    }
+}
+
 impl Rule {
     /// Says what is different.
     pub fn check(&self, undisturbed: &Output, crashed: &Output) -> Result<(), String> {
         match self {
-            Self::Own(rule) => rule(&undisturbed.records, &crashed.records),
+            Self::Own(rule) => {
+                let (undisturbed, crashed): (Vec<_>, Vec<_>) =
+                    (undisturbed.records().collect(), crashed.records().collect());
+                rule(&undisturbed, &crashed)
+            }
             Self::Given(Compare::Exact) => {
                 multiset(undisturbed, crashed)?;
                 if undisturbed.shown == crashed.shown {
@@ -55,6 +73,7 @@ impl Rule {
                 }
             }
             Self::Given(Compare::Multiset) => multiset(undisturbed, crashed),
+            Self::Given(Compare::AtLeastOnce) => at_least(undisturbed, crashed),
             Self::Given(Compare::PerKey) => multiset(undisturbed, crashed).and_then(|()| per_key(undisturbed, crashed)),
             Self::Given(Compare::LastPerKey) => last_per_key(undisturbed, crashed),
         }
@@ -72,6 +91,15 @@ fn in_order(of: &str, undisturbed: &[String], crashed: &[String]) -> String {
 }
 
 fn multiset(undisturbed: &Output, crashed: &Output) -> Result<(), String> {
+    counted(undisturbed, crashed, true)
+}
+
+fn at_least(undisturbed: &Output, crashed: &Output) -> Result<(), String> {
+    counted(undisturbed, crashed, false)
+}
+
+/// `more_is_wrong`: records that are there more often than expected are a difference, too.
+fn counted(undisturbed: &Output, crashed: &Output, more_is_wrong: bool) -> Result<(), String> {
     let mut balance: BTreeMap<&str, i64> = BTreeMap::new();
     undisturbed.shown.iter().for_each(|record| *balance.entry(record).or_default() += 1);
     crashed.shown.iter().for_each(|record| *balance.entry(record).or_default() -= 1);
@@ -93,14 +121,14 @@ fn multiset(undisturbed: &Output, crashed: &Output) -> Result<(), String> {
         (total, text)
     };
     let ((lost, which_lost), (more, which_more)) = (named(1), named(-1));
-    if (lost, more) == (0, 0) {
+    if lost == 0 && (more == 0 || !more_is_wrong) {
         return Ok(());
     }
     let mut text = format!("{} records are expected, {} are there", undisturbed.shown.len(), crashed.shown.len());
     if lost > 0 {
         let _ = write!(text, "\n  missing, {lost} in all:{which_lost}");
     }
-    if more > 0 {
+    if more > 0 && more_is_wrong {
         let _ = write!(text, "\n  too many, {more} in all:{which_more}");
     }
     Err(text)

@@ -73,14 +73,22 @@ type RecordOf<S> = <<S as SinkFn>::Sink as Sink>::Record;
 /// plan of faults that follows from the schedule's number: first a kill at each
 /// [crash point](super::CRASH_POINTS) that the pipeline passes, where it is passed first, in the middle and last;
 /// these are run however few schedules are asked for. Then a kill at each pair of crash points, and among these,
-/// and when there are no more of them, random plans of kills, power failures that lose what was not fsync'ed, zombies that wake up beside their successor,
-/// slow calls, failed checkpoints and commits, lost and late answers, expired transactions, suspends;
+/// and when there are no more of them, random plans of kills, power failures that lose what was not fsync'ed,
+/// zombies that wake up beside their successor, slow calls, failed checkpoints and commits, lost and late answers, expired transactions, suspends;
 /// each start with another number of workers. Nothing may be lost, nothing may be there twice, and
 /// the order of each key's records must be kept where the key is known: the sink's own, or
-/// [`key`](Self::key).
+/// [`key`](Self::key). A sink that is at least once may have records twice: see [`Compare::AtLeastOnce`].
 ///
 /// The sources and sinks are replaced by ones that keep to the rules, so what is tried is the pipeline and
 /// the runtime; that a sink of one's own keeps to them is tried by the [conformance suite](super::conformance).
+///
+/// In the place of a sink with Kafka transactions works what works in the connector, over a simulated cluster that
+/// knows sessions, epochs, logs and markers. There more goes wrong, at each crash point: nobody starts the job
+/// again before prepared transactions have expired; retention removes what was written, coordinators forget ids;
+/// somebody else takes an id over; a request that was thought lost arrives later; checkpoints are late and what they
+/// prepared is carried on. Of a job whose transaction is gone from coordinator and log nobody can expect the right
+/// output: it must stop with [`DataLoss`](crate::ErrorKind::DataLoss) or
+/// [`FateUnknown`](crate::ErrorKind::FateUnknown).
 ///
 /// A failure panics with what differs, a short story of what happened, and the command that replays it.
 /// `STAUNCH_SCHEDULES=100000` runs more of them, `STAUNCH_SEED=417` runs schedule 417 alone.
@@ -214,11 +222,11 @@ impl<P: Pipeline> CrashTest<P> {
     where
         RecordOf<S>: Clone,
     {
-        let records = |records: &[AnyRecord]| -> Vec<RecordOf<S>> {
+        let records = |records: &[&AnyRecord]| -> Vec<RecordOf<S>> {
             records.iter().filter_map(|record| record.downcast_ref::<RecordOf<S>>().cloned()).collect()
         };
         let rule =
-            move |undisturbed: &[AnyRecord], crashed: &[AnyRecord]| compare(&records(undisturbed), &records(crashed));
+            move |undisturbed: &[&AnyRecord], crashed: &[&AnyRecord]| compare(&records(undisturbed), &records(crashed));
         let id = self.setup.name::<S>(id);
         self.setup.rules.insert(id, Rule::Own(Arc::new(rule)));
         self
@@ -269,6 +277,7 @@ fn erased<T: 'static>(show: impl Fn(&T) -> String + Send + Sync + 'static) -> An
 }
 
 /// A number that a person gave for this run.
+#[expect(clippy::disallowed_methods, reason = "a person asks for one schedule, or for more")]
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))

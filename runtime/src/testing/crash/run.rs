@@ -1,8 +1,9 @@
 //! Runs one schedule: process after process, until the input is read to its end and everything is committed.
 
 use super::Setup;
-use super::compare::Output;
+use super::compare::{Compare, Output, Rule};
 use super::schedule::Schedule;
+use crate::api::sink::Delivery;
 use crate::crash::CRASH_POINTS;
 use crate::data::worker::panic_message;
 use crate::error::{Error, ErrorKind};
@@ -26,6 +27,8 @@ const PROCESSES_MAX: u32 = 20;
 
 /// A job in a world where all works has no reason to let so much time pass; limits for what hangs are longer.
 const WAITING_MS_MAX: u64 = 30_000;
+/// After this time Kafka aborts a transaction. Long enough for one that is carried over two late checkpoints.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// What came of a schedule.
 #[derive(Default)]
@@ -33,6 +36,10 @@ pub(super) struct Ran {
     pub outputs: BTreeMap<String, Output>,
     /// What is wrong, whatever the output.
     pub failure: Option<String>,
+    /// The job has stopped and said what is lost, or cannot be known, as brokers had removed it.
+    pub gave_up: bool,
+    /// Whether there is a sink with Kafka transactions.
+    pub kafka: bool,
     /// The crash points that were passed before the first process came to its end, and how often.
     pub points: Vec<(&'static str, u64)>,
     /// How many places of any kind.
@@ -57,6 +64,11 @@ fn settings(seed: u64) -> Settings {
     settings
 }
 
+/// Transactions per epoch: some schedules have two.
+fn shards(seed: u64) -> usize {
+    1 + usize::from(seed % 4 == 1)
+}
+
 /// Whether a job may end like this when things go wrong around it.
 fn is_expected(error: &Error) -> bool {
     let of_the_world = matches!(error.kind(), ErrorKind::Store | ErrorKind::Source | ErrorKind::Sink);
@@ -71,12 +83,14 @@ pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording:
         state.sources.clone_from(&setup.inputs.sources);
         (state.input_ended, state.in_turn) = (true, schedule.in_turn);
         (state.sources_pause, state.turns_take_time) = (true, true);
+        (state.kafka.timeout, state.kafka.shards) = (TRANSACTION_TIMEOUT, shards(schedule.seed));
     });
     let simulation = Simulation::new::<P>(setup.inputs.config.clone(), settings(schedule.seed), world.clone());
     simulation.faults.borrow_mut().plan(schedule.plan.clone());
     let mut ran = Ran::default();
     let ended = caught(|| simulation.hooked(|| to_the_end(setup, &simulation, schedule, &mut ran.processes)));
-    let outputs = ended.and_then(|()| caught(|| Ok(setup.outputs(&simulation))));
+    ran.gave_up = ended == Ok(End::GaveUp);
+    let outputs = ended.and_then(|_| caught(|| Ok(setup.outputs(&simulation))));
     match outputs {
         Ok(outputs) => ran.outputs = outputs,
         Err(failure) => ran.failure = Some(failure),
@@ -84,6 +98,8 @@ pub(super) fn run<P: Pipeline>(setup: &Setup<P>, schedule: &Schedule, recording:
     let faults = simulation.faults.borrow();
     ran.points = faults.counts.iter().filter(|(name, _)| CRASH_POINTS.contains(name)).copied().collect();
     (ran.passed, ran.faults, ran.unmet) = (faults.passed(), faults.happened, faults.unmet());
+    let is_kafka = |id: &String| simulation.sink(id).is_some_and(|it| it.delivery == Delivery::KafkaTransactions);
+    ran.kafka = simulation.sink_ids().iter().any(is_kafka);
     (ran.trace, ran.turns) = (simulation.trace(), simulation.turns());
     if recording {
         ran.trace ^= world.with(|state| state.disk.digest());
@@ -100,19 +116,34 @@ pub(super) fn caught<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, S
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(panic)))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Reached,
+    GaveUp,
+}
+
+/// Whether a job may stop for good since brokers have removed what it would need.
+fn may_give_up(simulation: &Simulation, error: &Error) -> bool {
+    simulation.world.with(|state| match error.kind() {
+        ErrorKind::DataLoss => state.kafka.trimmed,
+        ErrorKind::FateUnknown => state.kafka.trimmed && state.kafka.disturbed,
+        _ => false,
+    })
+}
+
 fn to_the_end<P: Pipeline>(
     setup: &Setup<P>,
     simulation: &Rc<Simulation>,
     schedule: &Schedule,
     processes: &mut u32,
-) -> Result<(), String> {
+) -> Result<End, String> {
     let (undisturbed, only_kills) = (schedule.plan.is_empty(), schedule.only_kills());
     let mut ended = 0;
     loop {
         if simulation.living().is_empty() {
             // One more than needed: whatever the last one left is settled by its successor, and it is the end.
             if ended >= 2 || (undisturbed && ended >= 1) {
-                return Ok(());
+                return Ok(End::Reached);
             }
             *processes += 1;
             if *processes > CALM_AFTER || ended > 0 {
@@ -144,6 +175,7 @@ fn to_the_end<P: Pipeline>(
                 Ok(summary) if summary.outcome == Outcome::Ended => ended += 1,
                 Ok(_) => {}
                 Err(error) if !only_kills && is_expected(&error) => {}
+                Err(error) if may_give_up(simulation, &error) => return Ok(End::GaveUp),
                 Err(error) => return Err(format!("the job stopped: {error}")),
             }
         }
@@ -156,25 +188,34 @@ impl<P: Pipeline> Setup<P> {
         let mut outputs = BTreeMap::new();
         for id in simulation.sink_ids() {
             let Some(facts) = simulation.sink(&id) else { continue };
-            let records = simulation.world.with(|state| state.ledger.take_committed(&id));
-            let show = self.shows.get(&id).or(facts.show.as_ref());
-            let shown = show.map(|show| records.iter().map(|record| show(&**record)).collect()).unwrap_or_default();
-            let keys = match self.keys.get(&id) {
-                Some(key) => Some(records.iter().map(|record| key(&**record)).collect()),
-                None => records
-                    .iter()
+            let (written, visible) = simulation.world.with(|state| state.take_committed(&id));
+            let at_least_once = facts.delivery == Delivery::AtLeastOnce;
+            let mut output = Output { written, visible, at_least_once, ..Output::default() };
+            if let Some(show) = self.shows.get(&id).or(facts.show.as_ref()) {
+                output.shown = output.records().map(|record| show(&**record)).collect();
+            }
+            output.keys = match self.keys.get(&id) {
+                Some(key) => Some(output.records().map(|record| key(&**record)).collect()),
+                None => output
+                    .records()
                     .map(|record| (facts.key)(&**record).map(|key| key.escape_ascii().to_string()))
                     .collect(),
             };
-            outputs.insert(id, Output { records, shown, keys });
+            outputs.insert(id, output);
         }
         outputs
     }
 
+    fn rule_of(&self, id: &str, output: &Output) -> &Rule {
+        const AT_LEAST_ONCE: &Rule = &Rule::Given(Compare::AtLeastOnce);
+        self.rules.get(id).unwrap_or(if output.at_least_once { AT_LEAST_ONCE } else { &self.rule })
+    }
+
     /// The sinks whose records nobody knows how to show, and that need it.
     pub(super) fn unshown(&self, ran: &Ran) -> Vec<String> {
-        let own = |id: &String| matches!(self.rules.get(id).unwrap_or(&self.rule), super::Rule::Own(_));
-        let outputs = ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.records.len() && !own(id));
+        let own = |id: &str, output: &Output| matches!(self.rule_of(id, output), Rule::Own(_));
+        let outputs =
+            ran.outputs.iter().filter(|(id, output)| output.shown.len() < output.visible.len() && !own(id, output));
         outputs.map(|(id, _)| id.clone()).collect()
     }
 
@@ -183,9 +224,12 @@ impl<P: Pipeline> Setup<P> {
         if let Some(failure) = &ran.failure {
             return Some(failure.clone());
         }
+        if ran.gave_up {
+            return None;
+        }
         let none = Output::default();
         let differences = undisturbed.outputs.iter().filter_map(|(id, expected)| {
-            let rule = self.rules.get(id).unwrap_or(&self.rule);
+            let rule = self.rule_of(id, expected);
             let found = ran.outputs.get(id).unwrap_or(&none);
             Some(format!("sink `{id}`: {}", caught(|| rule.check(expected, found)).err()?))
         });

@@ -4,10 +4,11 @@
 //! crash points, until there are no more pairs; all others are seeds of random plans.
 //!
 //! What is not random runs under the seed of the undisturbed run: up to its first fault it is that run, so that
-//! the point is passed as often as it was there.
+//! the point is passed as often as it was there. With Kafka transactions these are more: the other things that can
+//! happen to a transaction at each crash point.
 
 use crate::testing::simulation::chance::Chance;
-use crate::testing::simulation::{Failure, Fault, Planned};
+use crate::testing::simulation::{Failure, Fault, Lost, Planned};
 
 /// A plan of faults, in the order in which they are met.
 pub(super) type Plan = Vec<(Planned, Fault)>;
@@ -51,8 +52,12 @@ pub(super) struct Point {
 impl Point {
     /// A kill at this passage.
     fn kill(&self, passage: u64) -> Plan {
+        self.with(passage, Fault::Kill)
+    }
+
+    fn with(&self, passage: u64, fault: Fault) -> Plan {
         let mut plan = self.after.clone();
-        plan.push((Planned::At(self.name, passage), Fault::Kill));
+        plan.push((Planned::At(self.name, passage), fault));
         plan
     }
 
@@ -69,6 +74,40 @@ pub(super) struct Places {
     passed: u64,
     /// A kill at each point, when it is passed first, in the middle, and last.
     singles: Vec<Plan>,
+    /// At each point what else can happen to a Kafka transaction.
+    kafka: Vec<Plan>,
+}
+
+/// Longer than a checkpoint may take.
+const LATE_MS: u64 = 70_000;
+/// What is as old as a late checkpoint expires meanwhile, and what is younger does not.
+const OLDER_EXPIRED_MS: u64 = 200_000;
+/// Longer than a transaction may take.
+const EXPIRED_MS: u64 = 300_000;
+
+/// At each point each of the other things that can happen to Kafka transactions. And of two that are committed
+/// together, since the checkpoint of the first was late, the older one expires.
+fn kafka_plans(points: &[Point]) -> Vec<Plan> {
+    let slow = |ms| Fault::Slow { ms, turns: 64 };
+    let faults = [
+        Fault::Away(Lost::Nothing),
+        Fault::Away(Lost::Records),
+        Fault::Away(Lost::Ids),
+        Fault::Away(Lost::RecordsAndIds),
+        Fault::TakenOver,
+        slow(LATE_MS),
+    ];
+    let at_each = |fault: &Fault| {
+        let fault = fault.clone();
+        points.iter().map(move |point| point.with(point.middle(), fault.clone()))
+    };
+    let alone = faults.iter().flat_map(at_each);
+    let older_expires = points.iter().map(|point| {
+        let mut plan = point.with(point.middle(), slow(LATE_MS));
+        plan.push((Planned::At("before-commit", 1), slow(OLDER_EXPIRED_MS)));
+        plan
+    });
+    alone.chain(older_expires).collect()
 }
 
 /// Of so many numbers after those of single kills …
@@ -77,12 +116,14 @@ const ROUND: u64 = 5;
 const PAIRS_A_ROUND: u64 = 2;
 
 impl Places {
-    pub fn new(points: Vec<Point>, passed: u64) -> Self {
+    /// `kafka`: whether there is a sink with Kafka transactions.
+    pub fn new(points: Vec<Point>, passed: u64, kafka: bool) -> Self {
         let first = points.iter().map(|point| point.kill(1));
         let middle = points.iter().filter(|point| point.middle() > 1).map(|point| point.kill(point.middle()));
         let last = points.iter().filter(|point| point.times > point.middle()).map(|point| point.kill(point.times));
         let singles = first.chain(middle).chain(last).collect();
-        Self { points, passed, singles }
+        let kafka = if kafka { kafka_plans(&points) } else { Vec::new() };
+        Self { points, passed, singles, kafka }
     }
 
     pub fn points(&self) -> usize {
@@ -96,8 +137,10 @@ impl Places {
 
     /// The schedule with this number.
     pub fn schedule(&self, number: u64, workers_max: usize) -> Schedule {
-        let single = usize::try_from(number).ok().and_then(|at| self.singles.get(at)).cloned();
-        match single.or_else(|| self.pair(number.checked_sub(self.singles())?)) {
+        let fixed = self.singles.len() + self.kafka.len();
+        let single =
+            usize::try_from(number).ok().and_then(|at| self.singles.iter().chain(&self.kafka).nth(at)).cloned();
+        match single.or_else(|| self.pair(number.checked_sub(fixed as u64)?)) {
             Some(plan) => Schedule::disturbed(plan),
             None => Schedule { seed: number, plan: self.random(&mut Chance::new(number), workers_max), in_turn: false },
         }
@@ -124,15 +167,31 @@ impl Places {
         let within = usize::try_from(self.passed).unwrap_or(usize::MAX).max(1) * 3 / 2;
         let mut after: Vec<u64> = (0..faults).map(|_| 1 + chance.below(within) as u64).collect();
         after.sort_unstable();
+        let kafka = !self.kafka.is_empty();
         let fault = |after: u64| {
-            let fault = self.fault(chance, workers_max);
-            match &fault {
+            let fault = if kafka { self.kafka_fault(chance, workers_max) } else { self.fault(chance, workers_max) };
+            let planned = match &fault {
                 // Only what gives a file its name can be done late.
-                Fault::Store { failure: Failure::Late, .. } => (Planned::At("disk-link", 1 + chance.next() % 6), fault),
-                _ => (Planned::After(after), fault),
-            }
+                Fault::Store { failure: Failure::Late, .. } => Planned::At("disk-link", 1 + chance.next() % 6),
+                _ if kafka && chance.one_in(2) => {
+                    let point = chance.pick(&self.points).clone();
+                    Planned::At(point.name, 1 + chance.next() % point.times.max(1))
+                }
+                _ => Planned::After(after),
+            };
+            (planned, fault)
         };
         after.into_iter().map(fault).collect()
+    }
+
+    fn kafka_fault(&self, chance: &mut Chance, workers_max: usize) -> Fault {
+        let lost = [Lost::Nothing, Lost::Nothing, Lost::Records, Lost::Ids, Lost::RecordsAndIds];
+        match chance.below(100) {
+            0..4 => Fault::Away(*chance.pick(&lost)),
+            4..8 => Fault::TakenOver,
+            8..12 => Fault::Slow { ms: *chance.pick(&[LATE_MS, EXPIRED_MS]), turns: 1 << chance.below(7) },
+            _ => self.fault(chance, workers_max),
+        }
     }
 
     fn fault(&self, chance: &mut Chance, workers_max: usize) -> Fault {

@@ -80,7 +80,8 @@ impl<'a, T: 'static> PipelineSink<'a, T> {
 }
 
 impl<T: Clone + 'static> PipelineSink<'_, T> {
-    /// What readers of committed data see: in the order of commits, within one by worker, within that as written.
+    /// What readers of committed data see: of sinks with Kafka transactions in the order of the log, of others in
+    /// that of commits, within one by worker, within that as written.
     #[must_use]
     pub fn committed(&self) -> Vec<T> {
         self.committed_with_times().into_iter().map(|(record, _)| record).collect()
@@ -89,13 +90,13 @@ impl<T: Clone + 'static> PipelineSink<'_, T> {
     /// As [`committed`](Self::committed), with event times.
     #[must_use]
     pub fn committed_with_times(&self) -> Vec<(T, Timestamp)> {
-        self.simulation.world.with(|state| cloned(state.ledger.committed(&self.id)))
+        self.simulation.world.with(|state| cloned(state.committed(&self.id)))
     }
 
     /// What is written or prepared, and neither committed nor aborted.
     #[must_use]
     pub fn uncommitted(&self) -> Vec<T> {
-        let records = self.simulation.world.with(|state| cloned(state.ledger.uncommitted(&self.id)));
+        let records = self.simulation.world.with(|state| cloned(state.uncommitted(&self.id)));
         records.into_iter().map(|(record, _)| record).collect()
     }
 }

@@ -21,10 +21,25 @@ pub(crate) enum Fault {
     Store { failure: Failure, calls: usize },
     /// The next so many calls of a sink's other side fail.
     Sink { failure: Failure, calls: usize },
-    /// Transactions that are open and not prepared are aborted by their timeout.
+    /// Transactions are aborted by their timeout: in Kafka all that are open, else those not prepared.
     Expire,
+    /// Everything dies, and nobody starts again before Kafka transactions have expired; what is lost besides.
+    Away(Lost),
+    /// Somebody else takes over the transactional ids that have a transaction open, and writes with them.
+    TakenOver,
     /// The process is asked to leave.
     Suspend,
+}
+
+/// What brokers remove in a long time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Nothing,
+    /// What lies in the logs.
+    Records,
+    /// The transactional ids that have nothing open.
+    Ids,
+    RecordsAndIds,
 }
 
 /// Where a fault happens.
@@ -114,6 +129,8 @@ impl Faults {
 
 /// Where so many processes live, one that stands still is not replaced by another: more at once show nothing new.
 const LIVING_MAX: usize = 3;
+/// A week.
+const AWAY_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Places where a process standing still can be replaced by another are deep in its stack; no deeper.
 const DEPTH_MAX: usize = 4;
 
@@ -150,11 +167,31 @@ impl Simulation {
                 self.world.with(|state| state.sink_failures = vec![failure; calls]);
             }
             Fault::Expire => {
-                let expired = self.world.with(|state| state.ledger.expire_open());
+                let expired = self.world.with(|state| state.ledger.expire_open() + state.kafka.expire_all());
                 self.world.with(|state| state.say(pid, || format!("({expired} did)")));
+            }
+            Fault::Away(lost) => self.stay_away(lost),
+            Fault::TakenOver => {
+                let taken = self.world.with(|state| state.kafka.rob(state.now_ms));
+                self.world.with(|state| state.say(pid, || format!("({taken} were)")));
             }
             Fault::Suspend => self.ask_to_leave(pid),
         }
+    }
+
+    fn stay_away(&self, lost: Lost) {
+        self.kill_all();
+        self.world.with(|state| {
+            state.ledger.expire_open();
+            state.kafka.expire_all();
+            if matches!(lost, Lost::Records | Lost::RecordsAndIds) {
+                state.kafka.trim();
+            }
+            if matches!(lost, Lost::Ids | Lost::RecordsAndIds) {
+                state.kafka.forget();
+            }
+        });
+        self.advance_ms(AWAY_MS);
     }
 
     /// The process does nothing while another takes its place.
@@ -165,6 +202,7 @@ impl Simulation {
         if self.living().len() < LIVING_MAX && self.start(workers).is_err() {
             return;
         }
+        self.world.with(|state| state.kafka.disturbed = true);
         self.paused.borrow_mut().push(pid);
         self.others(turns);
         self.paused.borrow_mut().pop();
@@ -200,6 +238,16 @@ impl std::fmt::Display for Fault {
             Self::Store { failure, calls } => write!(f, "the next {calls} calls of the store fail {}", how(*failure)),
             Self::Sink { failure, calls } => write!(f, "the next {calls} calls of a sink fail {}", how(*failure)),
             Self::Expire => f.write_str("open transactions expire"),
+            Self::Away(lost) => {
+                let and = match lost {
+                    Lost::Nothing => "",
+                    Lost::Records => ", and what the logs held is gone",
+                    Lost::Ids => ", and Kafka has forgotten the ids",
+                    Lost::RecordsAndIds => ", what the logs held is gone, and Kafka has forgotten the ids",
+                };
+                write!(f, "killed, and nobody comes back before transactions have expired{and}")
+            }
+            Self::TakenOver => f.write_str("somebody else takes over the transactional ids in use"),
             Self::Suspend => f.write_str("asked to leave"),
         }
     }

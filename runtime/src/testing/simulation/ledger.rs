@@ -1,4 +1,5 @@
-//! What simulated sinks hold: transactions, with the rules that brokers have for them.
+//! What simulated sinks hold whose prepared output stays until somebody ends it: transactions, as those of files
+//! are. Those of Kafka have other rules: see [`kafka`](super::kafka).
 //!
 //! ```text
 //! open -> prepared -> committed        commit again: fine

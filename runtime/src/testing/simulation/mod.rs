@@ -4,7 +4,7 @@
 //! Simulation ──turn──► Process ──► Runner, workers, participants, store   (the code of production)
 //!     │                               │ calls
 //!     │ hook: crash, pause, others    ▼
-//!     └──────────────────────────► World: disk, ledger, sources, clock
+//!     └──────────────────────────► World: disk, Kafka clusters, ledger, sources, clock
 //! ```
 //!
 //! Whoever is to take the next turn is chosen at random. Before each call of the world, and at each named
@@ -17,10 +17,12 @@
 //! There is no second implementation of anything here: what is simulated are the disk, the sources, the
 //! sinks' other side, and time.
 
+mod at_least_once;
 pub(crate) mod chance;
 mod disk;
 mod environment;
 mod fault;
+mod kafka;
 mod ledger;
 mod process;
 mod sink;
@@ -30,11 +32,12 @@ mod story;
 mod tests;
 mod world;
 
-pub(crate) use fault::{Fault, Planned};
+pub(crate) use fault::{Fault, Lost, Planned};
 pub(crate) use source::{MakeRecord, Splits};
 pub(crate) use story::story;
 pub(crate) use world::{Failure, Pid, World};
 
+use crate::api::sink::Delivery;
 use crate::crash::{Crashed, Hook, replace_hook, unwind_crashed};
 use crate::error::Result;
 use crate::flow::Pipeline;
@@ -102,7 +105,12 @@ impl StandIns for Places {
     fn sink(&self, facts: SinkFacts) -> Arc<dyn SinkStandIn> {
         let facts = Arc::new(facts);
         self.sinks.borrow_mut().insert(facts.id.clone(), facts.clone());
-        Arc::new(sink::SimulatedSink { world: self.world.clone(), pid: self.pid, facts })
+        let (world, pid) = (self.world.clone(), self.pid);
+        match facts.delivery {
+            Delivery::KafkaTransactions => Arc::new(kafka::KafkaSimulated { world, pid, facts }),
+            Delivery::AtLeastOnce => Arc::new(at_least_once::AtLeastOnce { world, pid, facts }),
+            Delivery::ExactlyOnce => Arc::new(sink::SimulatedSink { world, pid, facts }),
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) struct Cell {
     finished: Arc<AtomicBool>,
 }
 
+/// Who wants to be asked again so late waits for somebody, not for time.
+const NEVER_MS: u64 = u64::MAX / 4;
+
 pub(super) struct Process {
     pub pid: Pid,
     /// By number; the runner has 0. Numbers are not used again: one may be on the stack while others go.
@@ -119,7 +122,7 @@ impl Process {
     /// The earliest time at which one wants to be asked again.
     pub fn wake_at_ms(&self) -> Option<u64> {
         let idle = self.cells.values().filter(|cell| matches!(cell.body, Body::Runner(_) | Body::Actor(_)));
-        idle.filter_map(|cell| cell.idle_until_ms).min().filter(|at| *at < u64::MAX)
+        idle.filter_map(|cell| cell.idle_until_ms).min().filter(|at| *at < NEVER_MS)
     }
 
     /// Time has passed.

@@ -5,9 +5,12 @@
 
 use super::chance::Chance;
 use super::disk::Disk;
+use super::kafka::Kafka;
 use super::ledger::Ledger;
 use crate::crash::passing;
+use crate::flow::stand_in::AnyRecord;
 use crate::threads::MakeActor;
+use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +45,9 @@ pub(crate) struct State {
     pub chance: Chance,
     pub disk: Disk,
     pub ledger: Ledger,
+    pub kafka: Kafka,
+    /// What sinks without transactions have written, by sink.
+    arrived: BTreeMap<String, Vec<(AnyRecord, Timestamp)>>,
     pub sources: BTreeMap<String, super::source::Splits>,
     /// Nothing more comes from any source.
     pub input_ended: bool,
@@ -71,6 +77,40 @@ impl State {
         self.sink_failures.pop()
     }
 
+    /// Records of sinks without transactions are visible from now on.
+    pub fn arrive(&mut self, records: impl Iterator<Item = (String, AnyRecord, Timestamp)>) {
+        for (sink, record, time) in records {
+            self.arrived.entry(sink).or_default().push((record, time));
+        }
+    }
+
+    /// The visible records of a sink, in the order in which readers see them.
+    pub fn committed<'a>(&'a self, sink: &'a str) -> impl Iterator<Item = &'a (AnyRecord, Timestamp)> + 'a {
+        let arrived = self.arrived.get(sink).into_iter().flatten();
+        self.ledger.committed(sink).chain(self.kafka.committed(sink)).chain(arrived)
+    }
+
+    /// When nothing more will happen: the records of a sink, and the numbers of the visible ones in the order in which
+    /// readers see them.
+    pub fn take_committed(&mut self, sink: &str) -> (Vec<AnyRecord>, Vec<usize>) {
+        // Requests that are still on their way arrive; what nobody ends holds readers back until its time is up.
+        self.kafka.land_late();
+        self.kafka.expire_all();
+        let (written, visible) = self.kafka.take_committed(sink);
+        if !written.is_empty() {
+            return (written, visible);
+        }
+        let arrived = self.arrived.remove(sink).into_iter().flatten().map(|(record, _)| record);
+        let written: Vec<AnyRecord> = self.ledger.take_committed(sink).into_iter().chain(arrived).collect();
+        let visible = (0..written.len()).collect();
+        (written, visible)
+    }
+
+    /// The records of a sink that are neither visible nor aborted.
+    pub fn uncommitted<'a>(&'a self, sink: &'a str) -> impl Iterator<Item = &'a (AnyRecord, Timestamp)> + 'a {
+        self.ledger.uncommitted(sink).chain(self.kafka.uncommitted(sink))
+    }
+
     /// The actors that this process has started and that nobody has made yet.
     pub fn take_started(&mut self, pid: Pid) -> Vec<Started> {
         let (its, others) = std::mem::take(&mut self.started).into_iter().partition(|started| started.pid == pid);
@@ -80,10 +120,11 @@ impl State {
 
     /// What was reported as failed, and happens later, happens at any time.
     pub fn land_late_now_and_then(&mut self) {
-        let late = self.disk.has_late() || self.ledger.has_late();
+        let late = self.disk.has_late() || self.ledger.has_late() || self.kafka.has_late();
         if late && self.chance.one_in(LATE_ONE_IN) {
             self.disk.land_late();
             self.ledger.land_late();
+            self.kafka.land_late();
         }
     }
 
@@ -138,6 +179,8 @@ impl World {
             chance: Chance::new(seed),
             disk: Disk::default(),
             ledger: Ledger::default(),
+            kafka: Kafka::default(),
+            arrived: BTreeMap::new(),
             sources: BTreeMap::new(),
             input_ended: false,
             started: Vec::new(),

@@ -22,7 +22,13 @@ fn ours() -> KafkaCommittable {
 }
 
 fn described(state: &str, id: i64, epoch: i16, start_ms: i64) -> Fate {
-    let described = Described { state: state.into(), producer: Producer { id, epoch }, start_ms, timeout_ms: 60_000 };
+    let described = Described {
+        state: state.into(),
+        producer: Producer { id, epoch },
+        start_ms,
+        timeout_ms: 60_000,
+        partitions: vec![],
+    };
     of_described(&ours(), Some(&described))
 }
 
@@ -45,7 +51,7 @@ fn batch(first: i64, last: i64, producer_id: i64, producer_epoch: i16) -> Option
 }
 
 fn peeked(code: i16, batch: Option<BatchHeader>, aborted: &[(i64, i64)]) -> Fate {
-    of_peek(&ours(), &range(), &Peek { code, batch, aborted: aborted.to_vec() })
+    of_peek(&ours(), &range(), &Peek { code, high_watermark: 40, batch, aborted: aborted.to_vec() })
 }
 
 #[test]
@@ -96,7 +102,13 @@ fn a_marker_tells_by_its_kind_and_epoch() {
 #[test]
 fn a_marker_behind_a_compacted_transaction_is_not_trusted() {
     let trusted = |code, batch, log_start, compacted| {
-        marker_is_trusted(&ours(), &range(), &Peek { code, batch, aborted: vec![] }, log_start, compacted)
+        marker_is_trusted(
+            &ours(),
+            &range(),
+            &Peek { code, high_watermark: 40, batch, aborted: vec![] },
+            log_start,
+            compacted,
+        )
     };
     assert!(trusted(0, batch(10, 19, 7, 2), 0, Some(true)));
     assert!(trusted(1, None, 15, Some(false)), "only the start of the log was deleted");

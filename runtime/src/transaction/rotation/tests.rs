@@ -12,7 +12,7 @@ fn made(rotation: &mut Rotation<u64>) -> u64 {
 
 #[test]
 fn an_id_rests_until_a_later_manifest_is_durable() {
-    let mut rotation = Rotation::new(1, BTreeSet::new());
+    let mut rotation = Rotation::new(1);
     let mut used = Vec::new();
     for epoch in 1..=6 {
         made(&mut rotation);
@@ -27,7 +27,7 @@ fn an_id_rests_until_a_later_manifest_is_durable() {
 
 #[test]
 fn what_one_manifest_lists_rests_together() {
-    let mut rotation = Rotation::new(1, BTreeSet::new());
+    let mut rotation = Rotation::new(1);
     for epoch in [1, 2] {
         made(&mut rotation);
         rotation.take(Epoch(epoch), 0).unwrap();
@@ -42,15 +42,8 @@ fn what_one_manifest_lists_rests_together() {
 }
 
 #[test]
-fn ids_of_the_restored_manifest_are_left_alone_until_a_new_one_is_durable() {
-    let mut rotation = Rotation::<u64>::new(1, BTreeSet::from([0, 2]));
-    let numbers: Vec<_> = (0..3).map(|_| rotation.wanted().unwrap()).collect();
-    assert_eq!(numbers, [Wanted::New(1), Wanted::New(3), Wanted::New(4)]);
-}
-
-#[test]
 fn retired_producers_do_not_come_back_and_aborted_ones_do_at_once() {
-    let mut rotation = Rotation::new(1, BTreeSet::new());
+    let mut rotation = Rotation::new(1);
     assert_eq!(made(&mut rotation), 0);
     rotation.take(Epoch(1), 0).unwrap();
     rotation.prepared(Epoch(1), |_| true);
@@ -64,7 +57,7 @@ fn retired_producers_do_not_come_back_and_aborted_ones_do_at_once() {
 
 #[test]
 fn each_shard_has_a_transaction_and_an_unused_one_serves_the_next_epoch() {
-    let mut rotation = Rotation::new(2, BTreeSet::new());
+    let mut rotation = Rotation::new(2);
     made(&mut rotation);
     made(&mut rotation);
     assert_eq!(rotation.wanted(), None);

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const LINEAGE: &str = "job/lineage/";
 /// INVALID_TXN_STATE, INVALID_PRODUCER_EPOCH.
 const INVALID_STATE: i16 = 48;
 const FENCED: i16 = 90;
@@ -24,6 +23,15 @@ pub enum Entry {
 pub struct Partition {
     pub log: Vec<(Producer, Entry)>,
     pub start: usize,
+    /// Its leader is new, and shows nothing from this offset on until this time in milliseconds.
+    pub new_leader: Option<(usize, u64)>,
+}
+
+impl Partition {
+    fn high_watermark(&self, now_ms: u64) -> usize {
+        let shown = self.new_leader.filter(|(_, until_ms)| now_ms < *until_ms);
+        shown.map_or(self.log.len(), |(shown, _)| shown)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +55,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Takes the replay's id over after so many more copied partitions.
     pub rob_after_copies: Option<usize>,
+    /// What happens after ids were listed, before the answer comes.
+    pub after_list: Option<fn(&Cluster)>,
 }
 
 /// A handle; all share one world.
@@ -75,6 +85,7 @@ impl Cluster {
             next_producer: 1,
             asked: Vec::new(),
             rob_after_copies: None,
+            after_list: None,
         })))
     }
 
@@ -96,6 +107,13 @@ impl Cluster {
     pub fn expire(&self, id: &str) {
         let mut world = self.0.borrow_mut();
         world.finish(id, false, 1);
+    }
+
+    /// All partitions have a new leader, which shows nothing from this offset on for so long.
+    pub fn change_leaders(&self, shown: usize, seconds: u64) {
+        let mut world = self.0.borrow_mut();
+        let until_ms = world.now_ms + seconds * 1_000;
+        world.partitions.iter_mut().for_each(|partition| partition.new_leader = Some((shown, until_ms)));
     }
 
     /// Forgets a transactional id.
@@ -213,6 +231,7 @@ impl Brokers for Cluster {
             producer: it.producer,
             start_ms: it.start_ms,
             timeout_ms: 60_000,
+            partitions: it.open.keys().map(|partition| ("t".to_owned(), *partition)).collect(),
         }))
     }
 
@@ -229,9 +248,13 @@ impl Brokers for Cluster {
     }
 
     fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
-        let world = self.0.borrow();
+        let mut world = self.0.borrow_mut();
         let ids = world.ids.iter().filter(|(id, _)| id.starts_with(prefix));
-        Ok(ids.map(|(id, it)| (id.clone(), it.state.to_owned())).collect())
+        let listed = ids.map(|(id, it)| (id.clone(), it.state.to_owned())).collect();
+        let after = world.after_list.take();
+        drop(world);
+        after.into_iter().for_each(|after| after(self));
+        Ok(listed)
     }
 
     fn topic_id(&mut self, _topic: &str) -> Result<Option<String>> {
@@ -239,6 +262,7 @@ impl Brokers for Cluster {
     }
 
     fn log_start(&mut self, _topic: &str, partition: i32) -> Result<i64> {
+        self.0.borrow_mut().asked.push(format!("log start {partition}"));
         Ok(self.0.borrow().partitions[partition as usize].start as i64)
     }
 
@@ -249,9 +273,10 @@ impl Brokers for Cluster {
     fn peek(&mut self, _topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek> {
         let world = self.0.borrow();
         let (at, of) = (partition as usize, &world.partitions[partition as usize]);
-        let end = if isolation == Isolation::Committed { world.last_stable(at) as usize } else { of.log.len() };
+        let shown = of.high_watermark(world.now_ms);
+        let end = if isolation == Isolation::Committed { shown.min(world.last_stable(at) as usize) } else { shown };
         if (offset as usize) < of.start || offset as usize > of.log.len() {
-            return Ok(Peek { code: 1, batch: None, aborted: vec![] });
+            return Ok(Peek { code: 1, high_watermark: -1, batch: None, aborted: vec![] });
         }
         let found = (offset as usize..end).find(|&at| of.log[at].1 != Entry::Gone);
         let batch = found.map(|at| BatchHeader {
@@ -262,12 +287,13 @@ impl Brokers for Cluster {
             producer_epoch: of.log[at].0.epoch,
         });
         let aborted = if isolation == Isolation::Committed && batch.is_some() { world.aborted(at) } else { vec![] };
-        Ok(Peek { code: 0, batch, aborted })
+        Ok(Peek { code: 0, high_watermark: shown as i64, batch, aborted })
     }
 
     fn find_marker(&mut self, _topic: &str, partition: i32, from: i64, producer_id: i64) -> Result<Marker> {
         let world = self.0.borrow();
-        let mut found = world.partitions[partition as usize].log[from as usize..].iter();
+        let of = &world.partitions[partition as usize];
+        let mut found = of.log[..of.high_watermark(world.now_ms)].iter().skip(from as usize);
         Ok(match found.find(|(by, entry)| by.id == producer_id && *entry != Entry::Gone) {
             Some((by, Entry::Marker(committed))) => Marker::Found { committed: *committed, epoch: by.epoch },
             Some(_) => Marker::Overwritten,

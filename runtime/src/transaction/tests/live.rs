@@ -9,11 +9,13 @@ fn a_clean_commit_gives_the_producer_back() {
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1, 2, 3]);
     assert_eq!(cluster.committed(), [[], []] as [[u64; 0]; 2]);
-    let again = attempt.commit(&committable, &permit(Epoch(1))).unwrap();
-    assert_eq!((again.len(), cluster.committed()), (1, vec![vec![2], vec![1, 3]]));
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 1), cluster.committed()), (0, vec![vec![2], vec![1, 3]]));
     // Again, as after a restart: the fate is asked for, nothing else happens.
-    assert_eq!(attempt.commit(&committable, &permit(Epoch(1))).unwrap().len(), 0);
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
     assert_eq!((cluster.asked("end"), cluster.committed()), (0, vec![vec![2], vec![1, 3]]));
+    assert_eq!(given_back(&rotation, 2), 1, "once a later manifest is durable");
 }
 
 #[test]
@@ -22,8 +24,9 @@ fn a_producer_without_a_clean_answer_is_retired() {
     let mut attempt = transactions(&cluster);
     let (committable, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
     *live.unclean.borrow_mut() = Some("timed out");
-    assert!(attempt.commit(&committable, &permit(Epoch(1))).unwrap().is_empty());
-    assert_eq!(cluster.committed()[1], [1]);
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 2), cluster.committed().remove(1)), (0, vec![1]));
 }
 
 #[test]
@@ -32,7 +35,7 @@ fn a_commit_that_finds_the_transaction_aborted_fails_the_attempt() {
     let mut attempt = transactions(&cluster);
     let (committable, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
     cluster.expire(live.id());
-    let error = attempt.commit(&committable, &permit(Epoch(1))).unwrap_err();
+    let error = attempt.commit(&committable, &permit(Epoch(1)), &rotation()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sink, "{error}");
 }
 
@@ -41,21 +44,21 @@ fn nothing_is_committed_before_its_manifest_is_durable() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 2, &[1]);
-    let error = attempt.commit(&committable, &permit(Epoch(1))).unwrap_err();
+    let error = attempt.commit(&committable, &permit(Epoch(1)), &rotation()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
-    assert_eq!(cluster.state("job/lineage/0"), "Ongoing");
+    assert_eq!(cluster.state("job/lineage/1-0"), "Ongoing");
 }
 
 #[test]
 fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
-    let live = cluster.producer("job/lineage/0");
+    let live = cluster.producer("job/lineage/1-0");
     live.initialise().unwrap();
     live.begin().unwrap();
     live.write(0, 1);
     // Somebody takes the id over after the flush, and has a transaction of his own open.
-    let other = cluster.producer("job/lineage/0");
+    let other = cluster.producer("job/lineage/1-0");
     other.initialise().unwrap();
     other.write(1, 9);
     let error = prepared(&mut attempt, 1, &live).unwrap_err();
@@ -63,17 +66,28 @@ fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
 }
 
 #[test]
+fn prepare_waits_for_a_new_leader() {
+    let cluster = Cluster::new();
+    let live = cluster.producer("job/lineage/1-0");
+    live.initialise().unwrap();
+    live.begin().unwrap();
+    live.write(0, 1);
+    cluster.change_leaders(0, 5);
+    prepared(&mut transactions(&cluster), 1, &live).unwrap();
+}
+
+#[test]
 fn the_time_left_counts_from_the_oldest_prepared_transaction() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
-    let old = cluster.producer("job/lineage/0").aged(50);
+    let old = cluster.producer("job/lineage/1-0").aged(50);
     old.initialise().unwrap();
     old.write(0, 1);
     let error = prepared(&mut attempt, 1, &old).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let younger = old.aged(44);
     prepared(&mut attempt, 1, &younger).unwrap();
-    let next = cluster.producer("job/lineage/1");
+    let next = cluster.producer("job/lineage/1-1");
     next.initialise().unwrap();
     next.write(0, 2);
     prepared(&mut attempt, 2, &next).unwrap();
@@ -89,6 +103,7 @@ fn what_was_prepared_in_vain_is_aborted() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
-    assert_eq!(attempt.abort(&committable).unwrap().len(), 1);
-    assert_eq!(cluster.state("job/lineage/0"), "CompleteAbort");
+    let rotation = rotation();
+    attempt.abort(&committable, &rotation).unwrap();
+    assert_eq!((given_back(&rotation, 0), cluster.state("job/lineage/1-0")), (1, "CompleteAbort"));
 }

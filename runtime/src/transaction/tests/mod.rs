@@ -8,7 +8,8 @@ use super::*;
 use crate::api::sink::Committable;
 use crate::error::{ErrorKind, Result};
 use crate::id::Epoch;
-use fake::{Cluster, LINEAGE, Live};
+use fake::{Cluster, Live};
+use std::cell::RefCell;
 
 /// Some transaction.
 pub(super) fn transaction(id: &str) -> KafkaCommittable {
@@ -27,9 +28,15 @@ pub(super) fn transaction(id: &str) -> KafkaCommittable {
     }
 }
 
-/// An attempt that has recovered from nothing.
+/// The first attempt, with nothing to recover from.
 fn transactions(cluster: &Cluster) -> Transactions<Cluster, Live> {
-    Transactions::new(cluster.clone(), "c".into(), LINEAGE.into(), std::time::Duration::from_secs(60))
+    attempt(cluster, 1)
+}
+
+/// That of a slot.
+fn attempt(cluster: &Cluster, slot: u64) -> Transactions<Cluster, Live> {
+    let ids = Ids::new("job", "lineage", slot);
+    Transactions::new(cluster.clone(), "c".into(), ids, std::time::Duration::from_secs(60))
 }
 
 /// Writes and prepares an epoch as a live process does; values over two partitions.
@@ -40,7 +47,7 @@ fn prepare(
     epoch: u64,
     values: &[u64],
 ) -> (Committable, Live) {
-    let live = cluster.producer(&format!("{LINEAGE}{number}"));
+    let live = cluster.producer(&attempt.ids().producer(number));
     live.initialise().unwrap();
     live.begin().unwrap();
     values.iter().for_each(|value| live.write((*value % 2) as i32, *value));
@@ -48,6 +55,27 @@ fn prepare(
 }
 
 fn prepared(attempt: &mut Transactions<Cluster, Live>, epoch: u64, live: &Live) -> Result<Committable> {
-    let bytes = attempt.prepare(Epoch(epoch), vec![live.clone()], |live| Ok(live.written()))?;
-    Ok(Committable { participant: "kafka".into(), epoch: Epoch(epoch), bytes })
+    let producers = vec![(0, live.clone())];
+    let bytes = attempt.prepare(Epoch(epoch), producers, &rotation(), |live, _| Ok(live.written()))?;
+    Ok(Committable { participant: "kafka".into(), epoch: Epoch(epoch), bytes: bytes.expect("there are records") })
+}
+
+struct Shared(RefCell<Rotation<Live>>);
+
+impl SharedRotation<Live> for Shared {
+    fn with<R>(&self, change: impl FnOnce(&mut Rotation<Live>) -> R) -> R {
+        change(&mut self.0.borrow_mut())
+    }
+}
+
+fn rotation() -> Shared {
+    Shared(RefCell::new(Rotation::new(1)))
+}
+
+/// How many producers may begin again when the manifest of this epoch is durable.
+fn given_back(rotation: &Shared, manifest: u64) -> usize {
+    rotation.with(|rotation| {
+        rotation.committed(Epoch(manifest), Vec::new());
+        std::iter::from_fn(|| rotation.wanted().filter(|wanted| matches!(wanted, Wanted::Again(_)))).count()
+    })
 }

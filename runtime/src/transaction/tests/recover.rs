@@ -9,11 +9,21 @@ fn recover<'a>(
     committables: impl IntoIterator<Item = &'a Committable>,
     accept_data_loss: bool,
 ) -> Result<Vec<Committable>> {
+    recover_as(cluster, 2, committables, accept_data_loss)
+}
+
+/// The same, as the attempt of this slot.
+fn recover_as<'a>(
+    cluster: &Cluster,
+    slot: u64,
+    committables: impl IntoIterator<Item = &'a Committable>,
+    accept_data_loss: bool,
+) -> Result<Vec<Committable>> {
     let committables: Vec<Committable> = committables.into_iter().cloned().collect();
     let epoch = committables.last().map_or(Epoch(0), |last| last.epoch);
     let mut recovery = recovery(epoch, &committables, accept_data_loss);
     let published = recovery.published("kafka");
-    transactions(cluster).recover(published, &mut recovery)?;
+    attempt(cluster, slot).recover(published, &mut recovery)?;
     Ok(recovery.listed().to_vec())
 }
 
@@ -36,7 +46,7 @@ fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
     foreign.initialise().unwrap();
     foreign.write(0, 9);
     assert_eq!(recover(&cluster, [&listed], false).unwrap(), std::slice::from_ref(&listed));
-    assert_eq!(cluster.state("job/lineage/1"), "Empty");
+    assert_eq!(cluster.state("job/lineage/1-1"), "Empty");
     assert_eq!(cluster.state("job/other/0"), "Ongoing");
     // Again, and again nothing changes.
     recover(&cluster, [&listed], false).unwrap();
@@ -47,21 +57,92 @@ fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
 #[test]
 fn any_number_of_retired_ids_does_not_hold_the_start_up() {
     let cluster = Cluster::new();
-    (0..100).for_each(|number| cluster.producer(&format!("{LINEAGE}{number}")).initialise().unwrap());
-    let open = cluster.producer("job/lineage/99");
+    let id = |slot| Ids::new("job", "lineage", slot).producer(0);
+    (1..=100).for_each(|slot| cluster.producer(&id(slot)).initialise().unwrap());
+    let open = cluster.producer(&id(50));
     open.initialise().unwrap();
     open.write(0, 1);
+    recover_as(&cluster, 101, [], false).unwrap();
+    assert_eq!((cluster.asked("take over"), cluster.state(&id(50))), (33, "Empty"));
+    let taken = |slot| cluster.asked(&format!("take over {}", id(slot)));
+    assert_eq!([68, 69, 100].map(taken), [0, 1, 1], "those of the latest attempts");
+}
+
+#[test]
+fn all_partitions_of_what_is_aborted_have_to_answer_first() {
+    let cluster = Cluster::new();
+    written(&cluster, 0, 1, &[1, 2]);
     recover(&cluster, [], false).unwrap();
-    assert_eq!((cluster.asked("take over"), cluster.state("job/lineage/99")), (33, "Empty"));
+    let asked = cluster.0.borrow().asked.clone();
+    assert_eq!(asked, ["log start 0", "log start 1", "take over job/lineage/1-0"]);
+    // Of a topic that is gone nothing answers, and nobody waits.
+    let cluster = Cluster::new();
+    written(&cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().topic_id = None;
+    recover(&cluster, [], false).unwrap();
+    assert_eq!(cluster.0.borrow().asked, ["take over job/lineage/1-0"]);
+}
+
+#[test]
+fn ids_of_a_former_build_are_settled_and_aborted() {
+    let cluster = Cluster::new();
+    let mut first = transactions(&cluster);
+    let mut open = |number: u64, value| {
+        let live = cluster.producer(&format!("job/lineage/{number}"));
+        live.initialise().unwrap();
+        live.begin().unwrap();
+        live.write(1, value);
+        prepared(&mut first, number, &live).unwrap()
+    };
+    let (expired, prepared, _unlisted) = (open(1, 1), open(2, 3), open(3, 5));
+    cluster.expire("job/lineage/1");
+    let listed = recover(&cluster, [&expired, &prepared], false).unwrap();
+    assert_eq!(ids(&listed), ["job/lineage/1~r1-2", "job/lineage/2~r1-2"]);
+    assert_eq!((cluster.state("job/lineage/3"), cluster.committed()), ("Empty", vec![vec![], vec![1, 3]]));
+}
+
+/// The attempt of slot 3, when that of slot 2 sleeps: it has prepared, and its manifest lists that.
+fn successor(cluster: &Cluster) {
+    recover_as(cluster, 3, [], false).unwrap();
+    prepare(&mut attempt(cluster, 3), cluster, 0, 1, &[3]);
+}
+
+#[test]
+fn one_that_was_superseded_aborts_nothing_of_its_successor() {
+    let cluster = Cluster::new();
+    written(&cluster, 0, 1, &[1]);
+    // It slept before it listed.
+    successor(&cluster);
+    recover_as(&cluster, 2, [], false).unwrap();
+    assert_eq!(cluster.state("job/lineage/3-0"), "Ongoing");
+    // It slept between the list and what it does about that.
+    let cluster = Cluster::new();
+    written(&cluster, 0, 1, &[1]);
+    cluster.0.borrow_mut().after_list = Some(successor);
+    recover_as(&cluster, 2, [], false).unwrap();
+    assert_eq!((cluster.state("job/lineage/1-0"), cluster.state("job/lineage/3-0")), ("Empty", "Ongoing"));
+    assert_eq!((cluster.asked("take over job/lineage/1-0"), cluster.asked("take over job/lineage/3-0")), (2, 0));
+}
+
+#[test]
+fn one_that_was_superseded_does_not_abort_the_replay_of_its_successor() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1]);
+    cluster.expire("job/lineage/1-0");
+    let theirs = cluster.producer("job/lineage/1-0~r1-3");
+    theirs.initialise().unwrap();
+    theirs.write(1, 1);
+    recover_as(&cluster, 2, [&old], false).unwrap();
+    assert_eq!(cluster.state("job/lineage/1-0~r1-3"), "Ongoing");
 }
 
 #[test]
 fn an_aborted_transaction_is_written_again_and_published_first() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2, 3]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     let listed = recover(&cluster, [&old], false).unwrap();
-    assert_eq!(ids(&listed), ["job/lineage/0~r1"]);
+    assert_eq!(ids(&listed), ["job/lineage/1-0~r1-2"]);
     assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
     // The new one is like any other: committed is committed.
     assert_eq!(recover(&cluster, &listed, false).unwrap(), listed);
@@ -72,18 +153,25 @@ fn an_aborted_transaction_is_written_again_and_published_first() {
 fn a_replay_that_was_aborted_is_replayed() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     // Dies after its replay was published: the commit does not happen, and in the end it expires, too.
     let mut recovery = recovery(Epoch(1), &[old], false);
     let published = recovery.published("kafka").remove(0);
     let listed = [KafkaCommittable::from_bytes(&published.committable().bytes).unwrap()];
-    let replaced =
-        replay::replay(&mut cluster.clone(), published, &listed, &[0], &mut ask::TopicIds::default(), &mut recovery);
+    let replaced = replay::replay(
+        &mut cluster.clone(),
+        &Ids::new("job", "lineage", 2),
+        published,
+        &listed,
+        &[0],
+        &mut ask::TopicIds::default(),
+        &mut recovery,
+    );
     assert!(replaced.unwrap().is_some());
-    cluster.expire("job/lineage/0~r1");
+    cluster.expire("job/lineage/1-0~r1-2");
     assert_eq!(cluster.committed(), NOTHING);
     let listed = recover(&cluster, recovery.listed(), false).unwrap();
-    assert_eq!(ids(&listed), ["job/lineage/0~r2"]);
+    assert_eq!(ids(&listed), ["job/lineage/1-0~r2-2"]);
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
 }
 
@@ -91,11 +179,11 @@ fn a_replay_that_was_aborted_is_replayed() {
 fn an_orphan_of_an_earlier_replay_is_aborted_by_the_next() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1]);
-    cluster.expire("job/lineage/0");
-    let orphan = cluster.producer("job/lineage/0~r1");
+    cluster.expire("job/lineage/1-0");
+    let orphan = cluster.producer("job/lineage/1-0~r1-2");
     orphan.initialise().unwrap();
     orphan.write(1, 1);
-    recover(&cluster, [&old], false).unwrap();
+    recover_as(&cluster, 3, [&old], false).unwrap();
     assert_eq!(cluster.committed()[1], [1]);
 }
 
@@ -104,9 +192,9 @@ fn younger_epochs_are_written_again_behind_a_replayed_one() {
     let cluster = Cluster::new();
     let first = written(&cluster, 0, 1, &[1, 3]);
     let second = written(&cluster, 1, 2, &[5, 7]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     let listed = recover(&cluster, [&first, &second], false).unwrap();
-    assert_eq!(ids(&listed), ["job/lineage/0~r1", "job/lineage/1~r1"]);
+    assert_eq!(ids(&listed), ["job/lineage/1-0~r1-2", "job/lineage/1-1~r1-2"]);
     assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
 }
 
@@ -115,15 +203,23 @@ fn younger_epochs_are_written_again_behind_one_that_a_dead_recovery_replayed() {
     let cluster = Cluster::new();
     let first = written(&cluster, 0, 1, &[1, 3]);
     let second = written(&cluster, 1, 2, &[5, 7]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     // Dies when the older one is settled: the younger one is still open, in front of it.
     let mut recovery = recovery(Epoch(2), &[first, second], false);
     let published = recovery.published("kafka").remove(0);
     let accept = |_: &KafkaCommittable| Ok(());
-    settle::settle_published(&mut cluster.clone(), published, &mut recovery, settle::Wish::Commit, accept).unwrap();
-    assert_eq!(cluster.state("job/lineage/1"), "Ongoing");
+    settle::settle_published(
+        &mut cluster.clone(),
+        &Ids::new("job", "lineage", 2),
+        published,
+        &mut recovery,
+        settle::Wish::Commit,
+        accept,
+    )
+    .unwrap();
+    assert_eq!(cluster.state("job/lineage/1-1"), "Ongoing");
     let listed = recover(&cluster, recovery.listed(), false).unwrap();
-    assert_eq!(ids(&listed), ["job/lineage/0~r1", "job/lineage/1~r1"]);
+    assert_eq!(ids(&listed), ["job/lineage/1-0~r1-2", "job/lineage/1-1~r1-2"]);
     assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
 }
 
@@ -131,7 +227,7 @@ fn younger_epochs_are_written_again_behind_one_that_a_dead_recovery_replayed() {
 fn a_replay_whose_id_is_taken_over_is_not_published() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     cluster.0.borrow_mut().rob_after_copies = Some(2);
     let error = recover(&cluster, [&old], false).unwrap_err();
     assert!(error.message().contains("is the job running twice?"), "{error}");
@@ -144,23 +240,61 @@ fn a_replay_whose_id_is_taken_over_is_not_published() {
 fn what_the_log_has_not_any_more_is_a_loss_with_its_size_and_nothing_is_written() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 4, &[1, 2, 3]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     cluster.0.borrow_mut().partitions[1].start = 3;
     let error = recover(&cluster, [&old], false).unwrap_err();
     let loss = error.data_loss().expect("the loss is known");
     assert_eq!((error.kind(), loss.sink.as_str(), loss.epoch, loss.records), (ErrorKind::DataLoss, "out", Epoch(4), 2));
     assert!(loss.reason.contains("the log begins at offset 3"), "{loss}");
-    assert_eq!((cluster.state("job/lineage/0~r1"), cluster.committed()), ("CompleteAbort", NOTHING.to_vec()));
+    assert_eq!((cluster.asked("copy"), cluster.asked("take over"), cluster.committed()), (0, 0, NOTHING.to_vec()));
     // Accepted: the rest comes.
     let listed = recover(&cluster, [&old], true).unwrap();
     assert_eq!((ids(&listed).len(), cluster.committed()), (1, vec![vec![2], vec![]]));
 }
 
 #[test]
+fn what_a_new_leader_does_not_show_yet_is_not_lost() {
+    for seconds in [5, 40] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2, 3]);
+        cluster.expire("job/lineage/1-0");
+        cluster.change_leaders(0, seconds);
+        recover(&cluster, [&old], false).unwrap();
+        assert_eq!(cluster.committed(), [vec![2], vec![1, 3]]);
+    }
+    // For ever is too long, and no reason to believe that it is lost.
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2, 3]);
+    cluster.expire("job/lineage/1-0");
+    cluster.change_leaders(1, 600);
+    let error = recover(&cluster, [&old], true).unwrap_err();
+    assert_eq!((error.kind(), cluster.asked("copy")), (ErrorKind::Sink, 0), "{error}");
+    assert!(error.message().contains("shows nothing from offset 1 on"), "{error}");
+}
+
+#[test]
+fn a_fate_waits_for_a_new_leader() {
+    for committed in [true, false] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 2]);
+        if committed {
+            recover(&cluster, [&old], false).unwrap();
+        } else {
+            cluster.expire("job/lineage/1-0");
+        }
+        cluster.forget("job/lineage/1-0");
+        cluster.change_leaders(0, 5);
+        recover(&cluster, [&old], false).unwrap();
+        assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+        assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
+    }
+}
+
+#[test]
 fn a_hole_in_the_middle_is_found_by_counting() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 3, 5]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
     let error = recover(&cluster, [&old], false).unwrap_err();
     assert_eq!(error.data_loss().map(|loss| loss.records), Some(1));
@@ -171,7 +305,7 @@ fn a_hole_in_the_middle_is_found_by_counting() {
 fn a_topic_that_was_created_anew_gets_nothing_written() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2]);
-    cluster.expire("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
     cluster.0.borrow_mut().topic_id = Some("id-2".into());
     let error = recover(&cluster, [&old], false).unwrap_err();
     assert!(error.data_loss().expect("the loss is known").reason.contains("created again"), "{error}");
@@ -192,7 +326,7 @@ fn an_open_transaction_whose_topic_is_gone_is_a_loss() {
             assert!(loss.records == 3 && loss.reason.contains(says), "{error}");
         }
         // Whatever else it wrote is not held back, and nothing of it appears.
-        assert_eq!((cluster.asked("end job/lineage/0 true"), cluster.state("job/lineage/0")), (0, "CompleteAbort"));
+        assert_eq!((cluster.asked("end job/lineage/1-0 true"), cluster.state("job/lineage/1-0")), (0, "CompleteAbort"));
         assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
     }
 }
@@ -214,9 +348,9 @@ fn a_forgotten_id_is_decided_by_the_log() {
         if committed {
             recover(&cluster, [&old], false).unwrap();
         } else {
-            cluster.expire("job/lineage/0");
+            cluster.expire("job/lineage/1-0");
         }
-        cluster.forget("job/lineage/0");
+        cluster.forget("job/lineage/1-0");
         recover(&cluster, [&old], false).unwrap();
         assert_eq!(cluster.committed(), [vec![2], vec![1]]);
         assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
@@ -232,7 +366,7 @@ fn behind_a_foreign_open_transaction_only_the_marker_knows() {
     foreign.write(1, 91);
     let old = written(&cluster, 0, 1, &[1, 2]);
     recover(&cluster, [&old], false).unwrap();
-    cluster.producer("job/lineage/0").initialise().unwrap();
+    cluster.producer("job/lineage/1-0").initialise().unwrap();
     recover(&cluster, [&old], false).unwrap();
     assert_eq!((cluster.asked("copy"), cluster.committed()), (0, NOTHING.to_vec()));
     foreign.commit();
@@ -244,8 +378,8 @@ fn what_cannot_be_known_is_an_error_of_its_own() {
     // The log is gone and the id forgotten; whether the topic is compacted may not be known.
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[2]);
-    cluster.expire("job/lineage/0");
-    cluster.forget("job/lineage/0");
+    cluster.expire("job/lineage/1-0");
+    cluster.forget("job/lineage/1-0");
     cluster.0.borrow_mut().partitions[0].start = 1;
     cluster.0.borrow_mut().compacted = None;
     let error = recover(&cluster, [&old], true).unwrap_err();
@@ -260,11 +394,47 @@ fn the_next_transaction_of_the_same_session_is_left_alone() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
     let (first, live) = prepare(&mut attempt, &cluster, 0, 1, &[1]);
-    attempt.commit(&first, &crate::testing::permit::permit(Epoch(1))).unwrap();
+    attempt.commit(&first, &crate::testing::permit::permit(Epoch(1)), &rotation()).unwrap();
     live.begin().unwrap();
     live.write(1, 3);
     recover(&cluster, [&first], false).unwrap();
     assert_eq!((cluster.asked("end"), cluster.committed()), (0, vec![vec![], vec![1]]));
+}
+
+#[test]
+fn what_recovery_would_do_is_told_and_nothing_done() {
+    use crate::api::transactions::Outlook::*;
+    let outlooks = |cluster: &Cluster, listed: &[&Committable], cluster_id: &str| {
+        let read = |committable: &&Committable| KafkaCommittable::all_from_bytes(&committable.bytes).unwrap();
+        let committables: Vec<_> = listed.iter().map(read).collect();
+        let foreseen = foresee(&mut cluster.clone(), cluster_id, &committables).unwrap();
+        foreseen.into_iter().map(|it| it.outlook).collect::<Vec<_>>()
+    };
+    let cluster = Cluster::new();
+    let (first, second) = (written(&cluster, 0, 1, &[1, 3]), written(&cluster, 1, 2, &[5, 7]));
+    let both = [&first, &second];
+    assert_eq!(outlooks(&cluster, &both, "c"), [Commit, Commit]);
+    assert!(matches!(&outlooks(&cluster, &both, "other")[..], [Stop(_), Stop(_)]));
+    cluster.expire("job/lineage/1-0");
+    let told = outlooks(&cluster, &both, "c");
+    assert!(
+        matches!(&told[..], [Replay(why), Replay(younger)] if why.contains("aborted") && younger.contains("open")),
+        "{told:?}"
+    );
+    assert!(cluster.asked("end") + cluster.asked("take over") + cluster.asked("copy") == 0);
+    // As recovery does it.
+    let listed = recover(&cluster, both, false).unwrap();
+    assert_eq!(cluster.committed()[1], [1, 3, 5, 7]);
+    assert_eq!(outlooks(&cluster, &listed.iter().collect::<Vec<_>>(), "c"), [Committed, Committed]);
+    // The topic of an open one is gone.
+    let third = written(&cluster, 2, 3, &[9]);
+    cluster.0.borrow_mut().topic_id = None;
+    assert!(matches!(&outlooks(&cluster, &[&third], "c")[..], [Loss(_)]));
+    cluster.0.borrow_mut().topic_id = Some("id-1".into());
+    // The log has lost it.
+    cluster.0.borrow_mut().partitions[1].start = 2;
+    let told = outlooks(&cluster, &[&first], "c");
+    assert!(matches!(&told[..], [Loss(why)] if why.contains("2 of them are gone (t/1: the log begins")), "{told:?}");
 }
 
 #[test]

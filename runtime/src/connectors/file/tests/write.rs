@@ -8,6 +8,7 @@ use crate::connectors::format::{Json, Text};
 use crate::control::permit::CommitPermit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 use crate::testing::conformance::{self, SinkUnderTest};
 use crate::testing::permit::recover;
 use crate::time::Timestamp;
@@ -75,6 +76,7 @@ fn context(lineage: &str, attempt: u64) -> SinkContext<'_> {
         workers: 1,
         epoch_interval: Duration::from_secs(1),
         epoch_within: Duration::from_secs(60),
+        cancellation: Cancellation::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 use super::super::settings::Settings;
 use super::*;
 use crate::id::Epoch;
+use crate::stop::Cancellation;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,6 +20,7 @@ fn context() -> SinkContext<'static> {
         workers: 1,
         epoch_interval,
         epoch_within,
+        cancellation: Cancellation::default(),
     }
 }
 

@@ -22,8 +22,13 @@ const OUT_OF_RANGE: i16 = 1;
 
 /// What a log holds from an offset on.
 pub(super) enum Chunk {
-    /// Batches, the first of which covers the offset or comes next; none at the log's end.
-    Batches(Vec<Batch>),
+    /// Batches, the first of which covers the offset or comes next.
+    Batches {
+        batches: Vec<Batch>,
+        /// Behind the last record that is shown at all. Without batches: the log ends at the offset only if
+        /// this is behind it; else its leader may be too new to show more.
+        high_watermark: i64,
+    },
     /// The log does not have that offset (any more).
     OutOfRange,
 }
@@ -82,6 +87,8 @@ impl Network {
     ) -> Result<Peek> {
         let how = Reading { max_bytes: 1, wait_ms: 0, committed };
         self.until(deadline, &format!("looking at {topic}/{partition} offset {offset}"), async |network| {
+            // Asked again and again while somebody waits for what it will say.
+            network.cancellation.check().map_err(Trouble::Final)?;
             let found = network.fetch((topic, partition), offset, how, deadline).await?;
             if is_passing(found.error_code) {
                 return Err(trouble(found.error_code, "Fetch"));
@@ -93,6 +100,7 @@ impl Network {
             let aborted = found.aborted_transactions.unwrap_or_default();
             Ok(Peek {
                 code: found.error_code,
+                high_watermark: found.high_watermark,
                 batch: headers.into_iter().find(|header| header.last >= offset),
                 aborted: aborted.iter().map(|aborted| (aborted.producer_id.0, aborted.first_offset)).collect(),
             })
@@ -114,7 +122,8 @@ impl Network {
                 let message = "the log is damaged, or in a format before Kafka 0.11";
                 Trouble::Final(Error::new(ErrorKind::Sink, message))
             })?;
-            Ok(Chunk::Batches(batches.into_iter().filter(|batch| batch.header.last >= offset).collect()))
+            let batches = batches.into_iter().filter(|batch| batch.header.last >= offset).collect();
+            Ok(Chunk::Batches { batches, high_watermark: found.high_watermark })
         })
         .await
     }
@@ -149,7 +158,7 @@ impl Network {
         let mut at = from;
         loop {
             let batches = match self.chunk(topic, partition, at, deadline).await? {
-                Chunk::Batches(batches) => batches,
+                Chunk::Batches { batches, .. } => batches,
                 // Exactly the log's end is in range.
                 Chunk::OutOfRange => return Ok(Marker::Unreadable(format!("offset {at} is out of range"))),
             };

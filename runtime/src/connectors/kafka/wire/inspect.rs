@@ -49,19 +49,24 @@ impl Network {
     }
 }
 
-fn facts(state: &TransactionState) -> TransactionFacts {
+/// The partitions that a transaction has been given, in order.
+pub(super) fn partitions(state: &TransactionState) -> Vec<(String, i32)> {
     let of = |topic: &kafka_protocol::messages::describe_transactions_response::TopicData| {
         let name = topic.topic.to_string();
         topic.partitions.iter().map(move |&partition| (name.clone(), partition)).collect::<Vec<_>>()
     };
     let mut partitions: Vec<_> = state.topics.iter().flat_map(of).collect();
     partitions.sort_unstable();
+    partitions
+}
+
+fn facts(state: &TransactionState) -> TransactionFacts {
     TransactionFacts {
         id: state.transactional_id.to_string(),
         state: state.transaction_state.to_string(),
         producer: Producer { id: state.producer_id.0, epoch: state.producer_epoch },
         start_ms: state.transaction_start_time_ms,
         timeout_ms: state.transaction_timeout_ms,
-        partitions,
+        partitions: partitions(state),
     }
 }

@@ -29,6 +29,7 @@ pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, 
 
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use network::Network;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -51,6 +52,11 @@ impl Cluster {
             .build()
             .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no event queue").caused_by(error))?;
         Ok(Self { runtime, network: Network::new(brokers, security)? })
+    }
+
+    /// From now on no question is asked again once this is set.
+    pub fn cancelled_by(&mut self, cancellation: Cancellation) {
+        self.network.cancellation = cancellation;
     }
 
     /// The cluster's id, given to it when it was created.

@@ -4,6 +4,7 @@ use super::connection::{Access, Connection};
 use super::refusal;
 use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stop::Cancellation;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
@@ -16,6 +17,9 @@ pub(super) type Address = (String, u16);
 
 /// The pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// After this time it is told what is waited for, and again each time that the second one has passed.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// UNKNOWN_TOPIC_OR_PARTITION.
 pub(super) const UNKNOWN_TOPIC: i16 = 3;
@@ -29,6 +33,7 @@ pub(super) struct Network {
     /// The coordinators of transactional ids, and the leaders of partitions.
     coordinators: HashMap<String, Address>,
     leaders: HashMap<(String, i32), Address>,
+    pub cancellation: Cancellation,
 }
 
 /// Why a question has no answer yet.
@@ -57,7 +62,8 @@ impl Network {
             Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
         })?;
         let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { bootstrap, learnt: Vec::new(), access: Access::new(security)?, connections, coordinators, leaders })
+        let (learnt, access, cancellation) = (Vec::new(), Access::new(security)?, Cancellation::default());
+        Ok(Self { bootstrap, learnt, access, connections, coordinators, leaders, cancellation })
     }
 
     /// Who the brokers take us for, for people.
@@ -92,6 +98,7 @@ impl Network {
         what: &str,
         mut attempt: impl AsyncFnMut(&mut Self) -> Result<T, Trouble>,
     ) -> Result<T> {
+        let mut tell_at = Instant::now() + TELL_AFTER;
         loop {
             let why = match attempt(self).await {
                 Ok(answer) => return Ok(answer),
@@ -99,10 +106,16 @@ impl Network {
                 Err(Trouble::Refused(right)) => return Err(right.error(&self.principal()).at(what)),
                 Err(Trouble::Passing(why)) => why,
             };
+            self.cancellation.check().map_err(|error| error.at(what))?;
             if Instant::now() + PAUSE >= deadline {
                 let brokers: Vec<String> = self.bootstrap.iter().map(|(host, port)| format!("{host}:{port}")).collect();
                 let message = format!("{what}: no answer from Kafka at {} in time: {why}", brokers.join(","));
                 return Err(Error::new(ErrorKind::Sink, message));
+            }
+            if Instant::now() >= tell_at {
+                tell_at = Instant::now() + TELL_EVERY;
+                let left_s = deadline.saturating_duration_since(Instant::now()).as_secs();
+                tracing::info!(target: "staunch::kafka", what, why, left_s, "waiting for Kafka");
             }
             // Whoever was asked may not be the right one any more. Connections that failed are gone already.
             self.forget_brokers();

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::fetch::Chunk;
 use super::network::{Network, Trouble, is_passing, text, trouble};
 use super::records::{Batch, next_sequence};
+use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::{Copied, CopyRange, Producer};
 use bytes::Bytes;
@@ -119,11 +120,11 @@ struct Copier<'a> {
 impl Copier<'_> {
     async fn run(mut self) -> Result<Copied> {
         let &CopyRange { topic, partition, first, last, from, .. } = self.range;
-        let (mut at, mut damaged) = (first, None);
+        let (mut at, mut damaged, mut shown) = (first, None, Instant::now());
         'log: while at <= last {
             let deadline = Instant::now() + self.within;
-            let batches = match self.network.chunk(topic, partition, at, deadline).await? {
-                Chunk::Batches(batches) => batches,
+            let (batches, high_watermark) = match self.network.chunk(topic, partition, at, deadline).await? {
+                Chunk::Batches { batches, high_watermark } => (batches, high_watermark),
                 Chunk::OutOfRange => {
                     let start = self.network.log_start(topic, partition, deadline).await?;
                     if start <= at {
@@ -136,6 +137,18 @@ impl Copier<'_> {
                     continue;
                 }
             };
+            if batches.is_empty() && at >= high_watermark {
+                // A new leader, which does not show all that it has before its followers have fetched.
+                if shown.elapsed() >= self.within {
+                    let message =
+                        format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
+                    return Err(Error::new(ErrorKind::Sink, message));
+                }
+                self.network.cancellation.check()?;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            shown = Instant::now();
             if batches.is_empty() {
                 self.leave_out(|| format!("the log ends at offset {at} now"));
                 break;
@@ -280,6 +293,7 @@ impl Copier<'_> {
         self.copied.last = offset + i64::from(sent.records) - 1;
         self.is_known = true;
         self.moved = Instant::now();
+        crash_point("kafka-replay-copying");
         if self.moved >= self.tell_at {
             self.tell_at = self.moved + TELL_EVERY;
             let &CopyRange { topic, partition, id, .. } = self.range;

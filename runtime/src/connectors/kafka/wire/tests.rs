@@ -3,13 +3,20 @@
 use super::*;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, FetchResponse, MetadataResponse, ProduceResponse, TopicName,
+};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What a broker does about a request.
 enum Reaction {
@@ -162,4 +169,76 @@ fn a_broker_that_is_too_old_is_told_which_one_is_needed() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("Kafka 3.0") && error.message().contains(&address), "{error}");
     }
+}
+
+/// Three records of producer 7, epoch 2, at the offsets 0 to 2.
+fn three_records() -> Bytes {
+    let record = |offset| Record {
+        transactional: true,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: 0,
+        producer_id: 7,
+        producer_epoch: 2,
+        timestamp_type: TimestampType::Creation,
+        offset,
+        sequence: offset as i32,
+        timestamp: 1_700_000_000_000,
+        key: None,
+        value: Some(Bytes::from_static(b"value")),
+        headers: Default::default(),
+    };
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    let mut bytes = BytesMut::new();
+    RecordBatchEncoder::encode(&mut bytes, &(0..3).map(record).collect::<Vec<_>>(), &options).unwrap();
+    bytes.freeze()
+}
+
+/// The leader of `t/0`, which has three records and shows them from the nth Fetch on.
+fn new_leader(shows_at: usize) -> String {
+    let name = || TopicName(StrBytes::from_static_str("t"));
+    let port = Arc::new(OnceLock::new());
+    let (own_port, fetches) = (port.clone(), AtomicUsize::new(0));
+    let address = broker(move |_, key| {
+        Reaction::Answer(match ApiKey::try_from(key).unwrap() {
+            ApiKey::ApiVersions => versions(&[ApiKey::ApiVersions, ApiKey::Metadata, ApiKey::Fetch, ApiKey::Produce]),
+            ApiKey::Metadata => {
+                let itself = MetadataResponseBroker::default()
+                    .with_host(StrBytes::from_static_str("127.0.0.1"))
+                    .with_port(*own_port.wait());
+                let topic = MetadataResponseTopic::default()
+                    .with_name(Some(name()))
+                    .with_partitions(vec![MetadataResponsePartition::default()]);
+                written(&MetadataResponse::default().with_brokers(vec![itself]).with_topics(vec![topic]), 12, true)
+            }
+            ApiKey::Fetch => {
+                let shows = fetches.fetch_add(1, Ordering::SeqCst) >= shows_at;
+                let (records, end) = if shows { (three_records(), 3) } else { (Bytes::new(), 0) };
+                let found = PartitionData::default().with_high_watermark(end).with_records(Some(records));
+                let topic = FetchableTopicResponse::default().with_topic(name()).with_partitions(vec![found]);
+                written(&FetchResponse::default().with_responses(vec![topic]), 12, true)
+            }
+            _ => {
+                let stored = PartitionProduceResponse::default().with_base_offset(10);
+                let topic = TopicProduceResponse::default().with_name(name()).with_partition_responses(vec![stored]);
+                written(&ProduceResponse::default().with_responses(vec![topic]), 11, true)
+            }
+        })
+    });
+    port.set(address.rsplit_once(':').unwrap().1.parse().unwrap()).unwrap();
+    address
+}
+
+#[test]
+fn what_a_new_leader_does_not_show_yet_is_waited_for() {
+    let copy = |shows_at, within| {
+        let (from, to) = (Producer { id: 7, epoch: 2 }, Producer { id: 8, epoch: 0 });
+        let range = CopyRange { id: "x", from, to, topic: "t", partition: 0, first: 0, last: 2 };
+        Cluster::new(&new_leader(shows_at), Security::Plaintext).unwrap().copy(&range, within)
+    };
+    let all = Copied { records: 3, first: 10, last: 12, left_out: None };
+    assert_eq!(copy(0, WITHIN).unwrap(), all);
+    assert_eq!(copy(5, WITHIN).unwrap(), all);
+    let error = copy(usize::MAX, SHORT).unwrap_err();
+    assert!(error.message().contains("shows nothing from offset 0 on"), "{error}");
 }

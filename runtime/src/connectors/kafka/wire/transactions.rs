@@ -1,5 +1,6 @@
 //! The requests about transactions.
 
+use super::inspect;
 use super::network::{Address, Network, Trouble, address, is_passing, text, trouble};
 use crate::error::Result;
 use crate::transaction::{Described, Producer};
@@ -29,6 +30,7 @@ impl Network {
                     producer: Producer { id: found.producer_id.0, epoch: found.producer_epoch },
                     start_ms: found.transaction_start_time_ms,
                     timeout_ms: found.transaction_timeout_ms,
+                    partitions: inspect::partitions(&found),
                 })),
                 NOT_FOUND => Ok(None),
                 code => Err(trouble(code, "DescribeTransactions")),

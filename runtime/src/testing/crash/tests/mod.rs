@@ -9,9 +9,9 @@ use super::run::{Ran, run};
 use super::schedule::Schedule;
 use crate::flow::Pipeline;
 use crate::planted::{Bug, plant};
-use crate::testing::simulation::{Failure, Fault, Planned};
+use crate::testing::simulation::{Failure, Fault, Lost, Planned};
 use crate::testing::{CrashTest, Inputs};
-use pipelines::{meters_test, totals, word_count, word_count_test};
+use pipelines::{at_least_once_test, kafka_test, meters_test, totals, word_count, word_count_test};
 
 #[test]
 fn word_count_survives_everything() {
@@ -26,9 +26,31 @@ fn windows_survive_everything() {
 }
 
 #[test]
+fn kafka_transactions_survive_everything() {
+    let report = kafka_test().run();
+    assert!(report.schedules >= 1_000 && report.crash_points >= 35, "{report}");
+}
+
+#[test]
+fn at_least_once_loses_nothing_and_writes_some_again() {
+    at_least_once_test().schedules(300).run();
+    let (test, seed) = (at_least_once_test(), 1);
+    let ran = |plan| run(&test.setup, &Schedule { seed, plan, in_turn: true }, true);
+    let (undisturbed, killed) = (ran(Vec::new()), ran(vec![(Planned::At("before-publish", 1), Fault::Kill)]));
+    let visible = |ran: &Ran| ran.outputs["totals_at_least_once"].visible.len();
+    assert!(visible(&killed) > visible(&undisturbed), "{}", killed.story);
+    assert_eq!(test.setup.difference(&undisturbed, &killed), None, "{}", killed.story);
+    plant(Some(Bug::OffsetsAfterSnapshot));
+    let failure = at_least_once_test().try_run().unwrap_err();
+    plant(None);
+    assert!(failure.what.contains("missing") && !failure.what.contains("too many"), "{failure}");
+}
+
+#[test]
 fn the_same_number_is_the_same_run_byte_for_byte() {
     twice_the_same(&word_count_test(), 100);
     twice_the_same(&meters_test(), 50);
+    twice_the_same(&kafka_test(), 100);
 }
 
 fn twice_the_same<P: Pipeline>(test: &CrashTest<P>, schedules: u64) {
@@ -41,7 +63,7 @@ fn twice_the_same<P: Pipeline>(test: &CrashTest<P>, schedules: u64) {
         assert_eq!((first.trace, first.turns), (second.trace, second.turns), "schedule {number}");
         let shown = |ran: &Ran| ran.outputs.values().flat_map(|output| output.shown.clone()).collect::<Vec<_>>();
         assert_eq!(shown(&first), shown(&second), "schedule {number}");
-        assert!(first.failure.is_some() || !shown(&first).is_empty());
+        assert!(first.failure.is_some() || first.gave_up || !shown(&first).is_empty());
     }
 }
 
@@ -61,6 +83,23 @@ fn what_goes_wrong_is_told_and_survived() {
         let ran = run(&test.setup, &Schedule { seed: 1, plan, in_turn: true }, true);
         assert!(ran.story.contains(told), "{fault:?}: {}", ran.story);
         assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{fault:?}: {}", ran.story);
+    }
+}
+
+#[test]
+fn what_brokers_have_removed_is_a_loss_that_is_said_or_cannot_be_known() {
+    let test = kafka_test();
+    let undisturbed = run(&test.setup, &Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    for (lost, gave_up, told) in [
+        (Lost::Nothing, false, "records of `totals_in_kafka` once more, as"),
+        (Lost::Records, true, "cannot be written again from the log"),
+        (Lost::Ids, false, "records of `totals_in_kafka` once more, as"),
+        (Lost::RecordsAndIds, true, "it cannot be told whether the Kafka transaction"),
+    ] {
+        let plan = vec![(Planned::At("before-commit", 1), Fault::Away(lost))];
+        let ran = run(&test.setup, &Schedule { seed: 1, plan, in_turn: true }, true);
+        assert_eq!((ran.gave_up, ran.story.contains(told)), (gave_up, true), "{lost:?}: {}", ran.story);
+        assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{lost:?}: {}", ran.story);
     }
 }
 

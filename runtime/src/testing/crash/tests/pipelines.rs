@@ -1,6 +1,8 @@
 //! Pipelines to be crashed.
 
+use crate::api::sink::{Delivery, Sink, SinkContext, WriterContext};
 use crate::connectors::memory::{MemorySink, MemorySource};
+use crate::error::Result;
 use crate::testing::{CrashTest, Inputs};
 use crate::{Context, EventTime, Flow, Output, State, Timestamp, operator, pipeline, sink, source};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,76 @@ pub(super) fn words() -> Inputs<()> {
 
 pub(super) fn word_count_test() -> CrashTest<word_count> {
     word_count::crash_test(words()).key::<totals, _>(|total| total.word.clone())
+}
+
+/// A sink that says of itself how it delivers: in a simulation, it does.
+pub(super) struct Delivers<T>(Delivery, MemorySink<T>);
+
+impl<T: Send + 'static> Sink for Delivers<T> {
+    type Record = T;
+    type Participant = <MemorySink<T> as Sink>::Participant;
+    type Writer = <MemorySink<T> as Sink>::Writer;
+
+    fn describe(&self) -> String {
+        self.1.describe()
+    }
+
+    fn participant(&self, _id: &str) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.0
+    }
+
+    fn open(&self, context: &SinkContext<'_>) -> Result<Self::Participant> {
+        self.1.open(context)
+    }
+
+    fn writer(&self, participant: &mut Self::Participant, context: &WriterContext<'_>) -> Result<Self::Writer> {
+        self.1.writer(participant, context)
+    }
+}
+
+#[sink]
+pub(super) fn totals_in_kafka() -> Delivers<Total> {
+    Delivers(Delivery::KafkaTransactions, MemorySink::new())
+}
+
+#[sink]
+pub(super) fn words_in_kafka() -> Delivers<String> {
+    Delivers(Delivery::KafkaTransactions, MemorySink::new())
+}
+
+/// Two sinks that share a transaction.
+#[pipeline(no_main)]
+pub(super) fn kafka_word_count(flow: &Flow<()>) {
+    let words = split::on(lines::open(flow));
+    words_in_kafka::write(words.clone());
+    totals_in_kafka::write(count::on(words.key_by(|word| word.as_str())));
+}
+
+pub(super) fn kafka_test() -> CrashTest<kafka_word_count> {
+    // Short lines: more checkpoints, and so more transactions, for as many words.
+    let words = |text: &'static str| text.split(' ');
+    let inputs = Inputs::new(())
+        .source::<lines>(words("to be or not to be that is the question to be to be or not or not"))
+        .source::<lines>(words("the slings and arrows of outrageous fortune or to take arms"));
+    kafka_word_count::crash_test(inputs).key::<totals_in_kafka, _>(|total| total.word.clone())
+}
+
+#[sink]
+pub(super) fn totals_at_least_once() -> Delivers<Total> {
+    Delivers(Delivery::AtLeastOnce, MemorySink::new())
+}
+
+#[pipeline(no_main)]
+pub(super) fn word_count_at_least_once(flow: &Flow<()>) {
+    totals_at_least_once::write(count::on(split::on(lines::open(flow)).key_by(|word| word.as_str())));
+}
+
+pub(super) fn at_least_once_test() -> CrashTest<word_count_at_least_once> {
+    word_count_at_least_once::crash_test(words())
 }
 
 /// A reading of a meter.

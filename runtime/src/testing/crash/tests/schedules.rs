@@ -48,7 +48,7 @@ fn hardly_any_second_kill_comes_too_late() {
 /// Names of points, as many as are needed.
 fn many(points: usize) -> Places {
     let point = |name: &&'static str| Point { name, times: 9, after: Vec::new() };
-    Places::new(crate::crash::CRASH_POINTS[..points].iter().map(point).collect(), 1_000)
+    Places::new(crate::crash::CRASH_POINTS[..points].iter().map(point).collect(), 1_000, false)
 }
 
 #[test]

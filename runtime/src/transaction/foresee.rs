@@ -1,0 +1,56 @@
+//! What recovery would make of what a manifest lists, without doing any of it: `settle` and `participant` do
+//! what is foreseen here.
+
+use super::ask::{TopicIds, ask};
+use super::brokers::Brokers;
+use super::committable::KafkaCommittable;
+use super::fate::Fate;
+use super::ids::is_replay;
+use super::participant::check_cluster;
+use super::replay;
+use super::settle::all_there;
+use crate::api::transactions::{Foreseen, Outlook};
+use crate::error::Result;
+
+/// What recovery would do about each transaction of these committables, the oldest first. Changes nothing.
+///
+/// # Errors
+/// The brokers did not answer in time.
+pub fn foresee(
+    brokers: &mut impl Brokers,
+    cluster_id: &str,
+    committables: &[Vec<KafkaCommittable>],
+) -> Result<Vec<Foreseen>> {
+    let (mut foreseen, mut is_behind) = (Vec::new(), false);
+    for transactions in committables {
+        let mut again = false;
+        for ours in transactions {
+            let outlook = outlook(brokers, cluster_id, ours, is_behind)?;
+            again |= matches!(outlook, Outlook::Replay(_) | Outlook::Loss(_)) || is_replay(&ours.transactional_id);
+            foreseen.push(Foreseen { epoch: ours.epoch, id: ours.transactional_id.clone(), outlook });
+        }
+        is_behind |= again;
+    }
+    Ok(foreseen)
+}
+
+fn outlook(brokers: &mut impl Brokers, cluster_id: &str, ours: &KafkaCommittable, is_behind: bool) -> Result<Outlook> {
+    if let Err(error) = check_cluster(cluster_id, ours) {
+        return Ok(Outlook::Stop(error.message().to_owned()));
+    }
+    let (records, id) = (ours.records, &ours.transactional_id);
+    let why = match ask(brokers, ours)? {
+        Fate::Committed => return Ok(Outlook::Committed),
+        Fate::Unknown(why) => return Ok(Outlook::Stop(why)),
+        Fate::Open if !is_behind && all_there(brokers, ours, &mut TopicIds::default())? => return Ok(Outlook::Commit),
+        Fate::Open if !is_behind => {
+            format!("{records} records of {id} are open, and not all can be committed any more")
+        }
+        Fate::Open => format!("{records} records of {id} are open, and older ones have to come before them"),
+        Fate::Aborted => format!("{records} records of {id} were aborted"),
+    };
+    Ok(match replay::lost(brokers, ours)? {
+        None => Outlook::Replay(why),
+        Some((lost, reasons)) => Outlook::Loss(format!("{why}, and {lost} of them are gone ({reasons})")),
+    })
+}
