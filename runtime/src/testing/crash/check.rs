@@ -29,6 +29,7 @@ struct Counts {
     unmet: AtomicU64,
     turns: AtomicU64,
     processes: AtomicU64,
+    given_up: AtomicU64,
 }
 
 /// Schedules one after the other, from a number on.
@@ -70,6 +71,7 @@ impl<P: Pipeline> Setup<P> {
                 unmet: counts.unmet.into_inner(),
                 processes: counts.processes.into_inner(),
                 turns: counts.turns.into_inner(),
+                given_up: counts.given_up.into_inner(),
                 crash_points: places.points(),
             }),
             at => Err(self.failure(&reference, &places, range.from + at)),
@@ -140,6 +142,7 @@ impl<P: Pipeline> Setup<P> {
             count(&counts.unmet, ran.unmet);
             count(&counts.turns, ran.turns);
             count(&counts.processes, ran.processes.into());
+            count(&counts.given_up, ran.gave_up.into());
             if self.difference(reference, &ran).is_some() {
                 counts.failed.fetch_min(at, Ordering::Relaxed);
             }

@@ -17,18 +17,24 @@ pub struct CrashReport {
     pub processes: u64,
     /// Turns that all parts of all processes have taken.
     pub turns: u64,
+    /// Schedules in which brokers had removed what the job would have needed: it stopped, and said so.
+    pub given_up: u64,
     /// Crash points that the pipeline passes.
     pub crash_points: usize,
 }
 
 impl fmt::Display for CrashReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { schedules, faults, unmet, processes, turns, crash_points } = self;
+        let Self { schedules, faults, unmet, processes, turns, given_up, crash_points } = self;
         write!(
             f,
             "{schedules} schedules, {crash_points} crash points, {faults} faults ({unmet} more came too late), "
         )?;
-        write!(f, "{processes} processes, {turns} turns")
+        write!(f, "{processes} processes, {turns} turns")?;
+        if *given_up > 0 {
+            write!(f, ", {given_up} given up for what brokers had removed")?;
+        }
+        Ok(())
     }
 }
 

@@ -29,6 +29,7 @@ fn windows_survive_everything() {
 fn kafka_transactions_survive_everything() {
     let report = kafka_test().run();
     assert!(report.schedules >= 1_000 && report.crash_points >= 35, "{report}");
+    assert!(report.given_up > 0 && report.given_up * 10 < report.schedules, "{report}");
 }
 
 #[test]
