@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 pub(crate) struct NodeMetrics {
     received: AtomicU64,
     emitted: AtomicU64,
+    left_out: AtomicU64,
     /// By adding each worker's change.
     lag: AtomicI64,
     lag_known: AtomicBool,
@@ -19,6 +20,10 @@ impl NodeMetrics {
 
     pub fn emitted(&self, records: u64) {
         self.emitted.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub fn left_out(&self, records: u64) {
+        self.left_out.fetch_add(records, Ordering::Relaxed);
     }
 
     pub fn lag_changed(&self, by: i64) {
@@ -36,6 +41,7 @@ impl NodeMetrics {
         NodeCounts {
             received: self.received.load(Ordering::Relaxed),
             emitted: self.emitted.load(Ordering::Relaxed),
+            left_out: self.left_out.load(Ordering::Relaxed),
             lag: self
                 .lag_known
                 .load(Ordering::Relaxed)
@@ -51,6 +57,9 @@ pub struct NodeCounts {
     pub received: u64,
     /// Records that went out.
     pub emitted: u64,
+    /// Records that a source could not decode and left out, or that a sink was refused and left out or wrote to
+    /// its dead letters. Counted at each checkpoint.
+    pub left_out: u64,
     /// What a source knows to be unread still, in its own units; `None` if it does not know.
     pub lag: Option<u64>,
 }

@@ -24,6 +24,9 @@ pub struct Progress {
     pub nodes: Vec<(String, NodeCounts)>,
     /// Records that all sources have read.
     pub sources_read: u64,
+    /// Records that sources could not decode, or that sinks were refused, and that were left out or written to
+    /// dead letters: the sum over all nodes.
+    pub left_out: u64,
     /// What the sources know to be unread still, in their own units; `None` if none knows.
     pub lag: Option<u64>,
     /// The newest checkpoint that was completed.
@@ -69,6 +72,8 @@ pub struct Summary {
     pub records_read: u64,
     /// Records that its sinks were given, likewise.
     pub records_written: u64,
+    /// Records that were left out or written to dead letters, likewise: see [`Progress::left_out`].
+    pub records_left_out: u64,
     /// Checkpoints that were completed.
     pub checkpoints: u64,
     /// Attempts that it took; 1 when nothing failed.
@@ -84,6 +89,7 @@ impl Default for Summary {
             elapsed: Duration::ZERO,
             records_read: 0,
             records_written: 0,
+            records_left_out: 0,
             checkpoints: 0,
             attempts: 1,
             last_epoch: None,

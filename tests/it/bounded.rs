@@ -1,10 +1,14 @@
 //! Bounded input: a job ends by itself, with everything committed, once.
 
 use crate::tally::{Tallying, expected, make_items, settings};
-use staunch::Outcome;
+use staunch::connectors::file::FileSource;
+use staunch::connectors::format::{Json, OnBadRecord};
 use staunch::control::store::CheckpointStore;
+use staunch::{Flow, Outcome, pipeline, sink, source};
 use staunch_tests::faults::Faults;
 use staunch_tests::guard::job_test;
+use staunch_tests::sink::Probe;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[test]
@@ -90,5 +94,42 @@ fn the_manifest_says_in_text_where_the_sources_stood() {
         }
         assert!(text.contains("\"Suspend\"") || text.contains("\"suspend\""), "{text}");
         assert!(text.contains("\"tally\""), "{text}");
+    });
+}
+
+pub struct Numbers {
+    files: PathBuf,
+    output: Probe<u64>,
+}
+
+#[source]
+fn numbers(config: &Numbers) -> FileSource<Json<u64>> {
+    FileSource::json(&config.files).on_bad_record(OnBadRecord::Skip)
+}
+
+#[sink]
+fn passed_on(config: &Numbers) -> Probe<u64> {
+    config.output.clone()
+}
+
+#[pipeline(no_main)]
+pub fn passing_on(flow: &Flow<Numbers>) {
+    passed_on::write(numbers::open(flow));
+}
+
+#[test]
+fn what_is_left_out_is_counted() {
+    job_test(|| {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, lines) in [("a", "1\noops\n2\n"), ("b", "oops\noops\n3\n")] {
+            std::fs::write(files.path().join(name), lines).unwrap();
+        }
+        let output = Probe::default();
+        let config = Numbers { files: files.path().to_owned(), output: output.clone() };
+        let summary = passing_on::job(config).settings(settings(dir.path(), 2)).run().unwrap();
+        assert_eq!((summary.records_read, summary.records_left_out), (3, 3));
+        let mut committed = output.committed();
+        committed.sort_unstable();
+        assert_eq!(committed, [1, 2, 3]);
     });
 }

@@ -134,7 +134,7 @@ fn a_record_that_does_not_fit_stops_the_job_is_left_out_or_becomes_a_dead_letter
     let mut job = Job::start(&[sink(&topic, OnRefused::Skip)], &lineage);
     job.write(0, records());
     eventually("sent or left out", || job.writers[0].ready().unwrap().then_some(()));
-    assert_eq!(job.writers[0].refused(), bad.len() as u64);
+    assert_eq!(job.writers[0].left_out(), bad.len() as u64);
     let committable = job.prepare();
     job.commit(&committable);
     assert_eq!(client.committed_values(&topic), ["good:"; 5]);

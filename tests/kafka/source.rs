@@ -161,7 +161,7 @@ fn a_bad_record_stops_the_job_or_is_skipped_or_becomes_a_record() {
     }
     let mut skipping = read(&source().on_bad_record(OnBadRecord::Skip), None).unwrap();
     skipping.until_end().unwrap();
-    assert_eq!((skipping.count(), skipping.reader.skipped()), (2, 1));
+    assert_eq!((skipping.count(), skipping.reader.left_out()), (2, 1));
     let mut trying = read(&KafkaSource::<Try<Json<u32>>>::topic(client.brokers(), &topic).bounded(), None).unwrap();
     trying.until_end().unwrap();
     let records: Vec<_> = trying.batches.iter().flat_map(|(_, batch)| batch.records().to_vec()).collect();

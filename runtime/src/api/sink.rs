@@ -157,6 +157,12 @@ pub trait SinkWriter: Send + 'static {
     /// # Errors
     /// As `ready`.
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<u8>>;
+
+    /// How many records this writer has left out since it was made, or written elsewhere, because they
+    /// were refused.
+    fn left_out(&self) -> u64 {
+        0
+    }
 }
 
 /// One writer's sealed share of an epoch.

@@ -102,6 +102,11 @@ pub trait SourceReader: 'static {
     fn lag(&self) -> Option<u64> {
         None
     }
+
+    /// How many records this reader has left out since it was made, because they could not be decoded.
+    fn left_out(&self) -> u64 {
+        0
+    }
 }
 
 /// What [`SourceReader::poll`] found.

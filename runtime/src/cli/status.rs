@@ -36,6 +36,9 @@ pub(super) fn line(job: &str, progress: &Progress, rate: Option<f64>) -> String 
     if let Some(lag) = progress.lag {
         parts.push(format!("{} behind", count(lag)));
     }
+    if progress.left_out > 0 {
+        parts.push(format!("{} left out", count(progress.left_out)));
+    }
     parts.push(match &progress.last_checkpoint {
         None => "no checkpoint yet".to_owned(),
         Some(last) => format!(
@@ -64,8 +67,12 @@ pub(super) fn summary(job: &str, summary: &Summary) -> String {
             None => "is suspended before its first checkpoint: the next start begins anew".to_owned(),
         },
     };
+    let left_out = match summary.records_left_out {
+        0 => String::new(),
+        records => format!(", {} left out", count(records)),
+    };
     format!(
-        "{job} {ended}\n  {} records read{rate}, {} written, in {}; {} in {}",
+        "{job} {ended}\n  {} records read{rate}, {} written{left_out}, in {}; {} in {}",
         count(summary.records_read),
         count(summary.records_written),
         time(summary.elapsed),

@@ -109,14 +109,14 @@ fn the_rate_is_that_of_the_last_seconds() {
 fn the_status_line_tells_what_is_known() {
     let mut progress = progress(62, 1_200_000);
     assert_eq!(line("totals", &progress, None), "totals 1 min 02 s | 1,200,000 read | no checkpoint yet");
-    progress.lag = Some(17);
+    (progress.lag, progress.left_out) = (Some(17), 3);
     progress.attempt = 2;
     progress.failed_attempts = 1;
     let (took, ended_ago) = (Duration::from_millis(12), Duration::from_millis(400));
     progress.last_checkpoint = Some(CheckpointStats { epoch: Epoch(61), took, bytes: 4_300_000, ended_ago });
     assert_eq!(
         line("totals", &progress, Some(250_000.0)),
-        "totals 1 min 02 s | 1,200,000 read, 250k/s | 17 behind | checkpoint 61 400 ms ago (took 12 ms, 4.10 MiB) | attempt 2"
+        "totals 1 min 02 s | 1,200,000 read, 250k/s | 17 behind | 3 left out | checkpoint 61 400 ms ago (took 12 ms, 4.10 MiB) | attempt 2"
     );
 }
 
@@ -133,6 +133,8 @@ fn the_summary_says_how_it_ended_and_what_comes_next() {
         summary("totals", &ended),
         "totals has ended: all input is processed and committed\n  5,000 records read (2.50k/s), 7 written, in 2.0 s; 1 checkpoint in 1 attempt"
     );
+    ended.records_left_out = 2;
+    assert!(summary("totals", &ended).contains("7 written, 2 left out, in 2.0 s"));
     ended.outcome = Outcome::Suspended;
     ended.last_epoch = Some(Epoch(9));
     assert!(summary("totals", &ended).contains("is suspended after checkpoint 9: the next start goes on from there"));

@@ -51,6 +51,7 @@ fn log(job: &str, progress: &Progress, rate: Option<f64>) {
         records_read = progress.sources_read,
         records_per_s = rate.map(f64::round),
         lag = progress.lag,
+        left_out = progress.left_out,
         checkpoints = progress.checkpoints,
         checkpoint = last.map(|last| last.epoch.0),
         checkpoint_age_ms = last.map(|last| millis(last.ended_ago)),

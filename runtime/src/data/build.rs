@@ -284,7 +284,8 @@ impl<S: Sink> BuildNode for BuildSink<S> {
         let writer = b.plan.writers.remove(&node).ok_or_else(|| erased_bug("sink without writer"))?;
         let writer = *writer.downcast::<S::Writer>().map_err(|_| erased_bug("writer"))?;
         let id = b.plan.graph.nodes[node].id.clone();
-        let push = SinkPush { node, id, writer, reporter: b.reporter.clone(), metrics: b.plan.metrics.clone() };
+        let (reporter, metrics) = (b.reporter.clone(), b.plan.metrics.clone());
+        let push = SinkPush { node, id, writer, reporter, metrics, left_out: 0 };
         b.chain::<S::Record>(node, Box::new(push));
         Ok(())
     }

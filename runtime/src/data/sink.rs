@@ -21,6 +21,8 @@ pub(crate) struct SinkPush<W> {
     pub writer: W,
     pub reporter: Reporter,
     pub metrics: Arc<Vec<NodeMetrics>>,
+    /// Of the writer, as it was counted last.
+    pub left_out: u64,
 }
 
 impl<W> SinkPush<W> {
@@ -43,6 +45,9 @@ impl<W: SinkWriter> Push<W::Record> for SinkPush<W> {
         if let Control::Barrier(barrier) = control {
             let share = self.writer.seal(barrier.epoch).map_err(|error| self.named(error))?;
             crash_point("sealed");
+            let left_out = self.writer.left_out();
+            self.metrics[self.node].left_out(left_out.saturating_sub(self.left_out));
+            self.left_out = left_out;
             self.reporter.send(Report::Sealed { node: self.node, epoch: barrier.epoch, share });
         }
         Ok(())

@@ -37,6 +37,8 @@ pub(crate) struct SourceStage<S: Source> {
     /// After the barrier of a suspend or the end nothing more is read.
     stopped: bool,
     lag: i64,
+    /// Of the reader, as it was counted last.
+    left_out: u64,
     reporter: Reporter,
     metrics: Arc<Vec<NodeMetrics>>,
 }
@@ -89,6 +91,7 @@ impl<S: Source> SourceStage<S> {
             ended: false,
             stopped: false,
             lag: 0,
+            left_out: 0,
             reporter,
             metrics,
         }
@@ -131,13 +134,16 @@ impl<S: Source> SourceStage<S> {
 
     fn end(&mut self) -> Result<()> {
         self.ended = true;
-        self.measure_lag();
+        self.measure();
         self.out.control(Control::Watermark(Timestamp::MAX))?;
         self.reporter.send(Report::Ended { node: self.node });
         Ok(())
     }
 
-    fn measure_lag(&mut self) {
+    fn measure(&mut self) {
+        let left_out = self.reader.left_out();
+        self.metrics[self.node].left_out(left_out.saturating_sub(self.left_out));
+        self.left_out = left_out;
         if let Some(lag) = self.reader.lag() {
             let lag = i64::try_from(lag).unwrap_or(i64::MAX);
             self.metrics[self.node].lag_changed(lag - self.lag);
@@ -149,7 +155,7 @@ impl<S: Source> SourceStage<S> {
 impl<S: Source> Stage for SourceStage<S> {
     fn step(&mut self, now: Timestamp) -> Result<Step> {
         for barrier in std::mem::take(&mut self.barriers) {
-            self.measure_lag();
+            self.measure();
             self.pass(barrier, now)?;
         }
         let ready = self.out.ready()?;

@@ -224,6 +224,7 @@ impl Runner {
             outcome,
             elapsed: progress.elapsed,
             records_read: progress.sources_read,
+            records_left_out: progress.left_out,
             records_written: sinks.map(|(_, it)| it.read().received).sum(),
             checkpoints: progress.checkpoints,
             attempts: self.told.attempt,

@@ -52,12 +52,14 @@ impl Told {
         let nodes: Vec<_> = graph.nodes.iter().zip(metrics).map(|(node, it)| (node.id.clone(), it.read())).collect();
         let sources = || graph.nodes.iter().zip(metrics).filter(|(node, _)| node.inputs.is_empty());
         let lags: Vec<u64> = sources().filter_map(|(_, it)| it.read().lag).collect();
+        let left_out = nodes.iter().map(|(_, counts)| counts.left_out).sum();
         let last_checkpoint = self.last.map(|(stats, at)| CheckpointStats { ended_ago: self.elapsed(at), ..stats });
         Progress {
             elapsed: self.elapsed(self.started),
             attempt: self.attempt,
             sources_read: sources().map(|(_, it)| it.read().received).sum(),
             nodes,
+            left_out,
             lag: (!lags.is_empty()).then(|| lags.iter().sum()),
             last_checkpoint,
             checkpoints: self.checkpoints,

@@ -46,6 +46,8 @@ pub struct FileReader<F> {
     turn: u32,
     /// What each record's metadata starts from, where it is asked for.
     metadata: Option<Metadata>,
+    /// Lines that are no record and were left out.
+    skipped: u64,
     format: PhantomData<fn() -> F>,
 }
 
@@ -83,6 +85,7 @@ impl<F: Format> FileReader<F> {
             lines: Lines::default(),
             turn: 0,
             metadata: wanted.then(Metadata::default),
+            skipped: 0,
             format: PhantomData,
         };
         for (position, finished) in splits {
@@ -342,6 +345,7 @@ impl<F: Format> FileReader<F> {
             }
             Err(_) if self.settings.on_bad_record == OnBadRecord::Skip => {
                 self.settings.skipped.fetch_add(1, Ordering::Relaxed);
+                self.skipped += 1;
             }
             Err(error) => {
                 let message = format!(
@@ -403,6 +407,10 @@ impl<F: Format> SourceReader for FileReader<F> {
             finished: split.finished,
         };
         self.splits.iter().map(position).collect()
+    }
+
+    fn left_out(&self) -> u64 {
+        self.skipped
     }
 
     /// Bytes.

@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a broker has to tell about a topic before it is asked again.
@@ -46,7 +47,8 @@ pub(super) struct Lanes {
     question: Option<Question>,
     /// Sent since the outlet was told.
     untold: u64,
-    refused: u64,
+    /// With those that the participant was refused, of what it sends for the writer.
+    refused: Arc<AtomicU64>,
     notice: Notice,
     errors: Errors,
 }
@@ -82,7 +84,7 @@ impl Lanes {
             outlet: None,
             question: None,
             untold: 0,
-            refused: 0,
+            refused: Arc::default(),
             notice: Notice::default(),
             errors: Errors::default(),
         }
@@ -125,7 +127,7 @@ impl Lanes {
         let mut copy = Self::new(self.writer.clone(), routes, waiters, self.on_refused.clone());
         copy.lanes = self.lanes.iter().map(Lane::copy).collect();
         copy.numbers = self.numbers.clone();
-        (copy.fixed, copy.dead) = (self.fixed, self.dead);
+        (copy.fixed, copy.dead, copy.refused) = (self.fixed, self.dead, self.refused.clone());
         copy
     }
 
@@ -156,7 +158,7 @@ impl Lanes {
 
     /// How many records were left out or went to the dead letters.
     pub fn refused(&self) -> u64 {
-        self.refused
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Sends a message, or does with it what is to be done with those that are refused. False if it has
@@ -335,7 +337,7 @@ impl Lanes {
                 return Err(Error::new(ErrorKind::Sink, message));
             }
         };
-        self.refused += 1;
+        self.refused.fetch_add(1, Ordering::Relaxed);
         if let Some(held_back) = self.notice.due(Instant::now()) {
             tracing::warn!(target: "staunch::kafka", sink = self.writer.sink, held_back, "a record {place}: {why}");
         }

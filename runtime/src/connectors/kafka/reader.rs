@@ -89,12 +89,6 @@ impl<F: Format> KafkaReader<F> {
         self.splits.push(split);
     }
 
-    /// How many records could not be decoded and were left out.
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// Moves the next run of one partition's records into the batch; its split, if there was a run.
     fn take_run(&mut self, batch: &mut Batch<F::Record>) -> Result<Option<usize>> {
         let mut run = None;
@@ -351,6 +345,10 @@ impl<F: Format> SourceReader for KafkaReader<F> {
 
     fn committed(&mut self, positions: &[SplitPosition]) {
         self.watch.commit(positions);
+    }
+
+    fn left_out(&self) -> u64 {
+        self.skipped
     }
 
     fn lag(&self) -> Option<u64> {

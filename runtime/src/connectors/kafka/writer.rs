@@ -107,13 +107,6 @@ impl<F: Format> KafkaWriter<F> {
         Self { shape, lanes, pool, waiter, epoch, awaited: None, kept, buffers, topic, format: PhantomData }
     }
 
-    /// How many records were refused, and left out or written to the dead letters: see
-    /// [`OnRefused`](super::message::OnRefused).
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.lanes.refused()
-    }
-
     /// Opens the lanes if the previous epoch has arrived and a transaction is ready.
     fn is_open(&mut self) -> Result<bool> {
         if let Some(awaited) = &self.awaited {
@@ -185,6 +178,10 @@ impl<F: Format> SinkWriter for KafkaWriter<F> {
             outlet.check_reports()?;
         }
         Ok(())
+    }
+
+    fn left_out(&self) -> u64 {
+        self.lanes.refused()
     }
 
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<u8>> {

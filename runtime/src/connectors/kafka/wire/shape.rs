@@ -42,12 +42,10 @@ pub(super) fn of(key: i16, version: i16) -> Option<Shape> {
         (17, 1) => SASL_HANDSHAKE,
         (18, 3) => API_VERSIONS,
         (22, 2..=4) => INIT_PRODUCER_ID,
-        (23, 4) => LEADER_EPOCHS,
         (24, 3) => ADD_PARTITIONS,
         (26, 3..=4) => END_TRANSACTION,
         (32, 4) => CONFIGS,
         (36, 2) => SASL_AUTHENTICATE,
-        (61, 0) => PRODUCERS,
         (65, 0) => TRANSACTIONS,
         (66, 0..=1) => TRANSACTION_LIST,
         _ => return None,
@@ -134,9 +132,6 @@ const API_VERSIONS: Shape = &[
 
 const INIT_PRODUCER_ID: Shape = &[Fixed(4 + 2 + 8 + 2), END];
 
-// error, partition, epoch, end
-const LEADER_EPOCHS: Shape = &[Fixed(4), List(&[Text, List(&[Fixed(2 + 4 + 4 + 8), END]), END]), END];
-
 const ADD_PARTITIONS: Shape = &[Fixed(4), List(&[Text, List(&[Fixed(4 + 2), END]), END]), END];
 
 const END_TRANSACTION: Shape = &[Fixed(4 + 2), END];
@@ -163,21 +158,6 @@ const CONFIGS: Shape = &[
 ];
 
 const SASL_AUTHENTICATE: Shape = &[Fixed(2), Text, Text, Fixed(8), END];
-
-const PRODUCERS: Shape = &[
-    Fixed(4),
-    List(&[
-        Text,
-        List(&[
-            Fixed(4 + 2), // partition, error
-            Text,
-            List(&[Fixed(8 + 4 + 4 + 8 + 4 + 8), END]),
-            END,
-        ]),
-        END,
-    ]),
-    END,
-];
 
 const TRANSACTIONS: Shape = &[
     Fixed(4),

@@ -7,7 +7,6 @@ use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatu
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::describe_transactions_response::{TopicData, TransactionState as DescribedState};
 use kafka_protocol::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, SnapshotId,
@@ -16,9 +15,6 @@ use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionRespon
 use kafka_protocol::messages::list_transactions_response::TransactionState;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
-use kafka_protocol::messages::offset_for_leader_epoch_response::{
-    EpochEndOffset as LeaderEpochEnd, OffsetForLeaderTopicResult,
 };
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch as ProduceLeader, NodeEndpoint, PartitionProduceResponse,
@@ -48,7 +44,6 @@ fn answers() -> Vec<(i16, i16, Vec<u8>)> {
         (18, 3, written(&api_versions(), 3)),
         (1, 12, written(&fetch(), 12)),
         (32, 4, written(&configs(), 4)),
-        (61, 0, written(&producers(), 0)),
         (36, 2, written(&SaslAuthenticateResponse::default().with_auth_bytes(vec![1, 2].into()), 2)),
         (17, 1, written(&SaslHandshakeResponse::default().with_mechanisms(vec![text("PLAIN"), text("X")]), 1)),
         (10, 3, written(&FindCoordinatorResponse::default().with_host(text("host")), 3)),
@@ -62,9 +57,6 @@ fn answers() -> Vec<(i16, i16, Vec<u8>)> {
     let offsets = ListOffsetsTopicResponse::default().with_name(topic()).with_partitions(vec![partition]);
     let offsets = ListOffsetsResponse::default().with_topics(vec![offsets]);
     all.extend([6, 7].map(|version| (2, version, written(&offsets, version))));
-    let end =
-        OffsetForLeaderTopicResult::default().with_topic(topic()).with_partitions(vec![LeaderEpochEnd::default()]);
-    all.push((23, 4, written(&OffsetForLeaderEpochResponse::default().with_topics(vec![end]), 4)));
     let added = AddPartitionsToTxnTopicResult::default()
         .with_name(topic())
         .with_results_by_partition(vec![AddPartitionsToTxnPartitionResult::default()]);
@@ -126,12 +118,6 @@ fn configs() -> DescribeConfigsResponse {
         .with_synonyms(vec![DescribeConfigsSynonym::default()])
         .with_documentation(Some(text("words")));
     DescribeConfigsResponse::default().with_results(vec![DescribeConfigsResult::default().with_configs(vec![config])])
-}
-
-fn producers() -> DescribeProducersResponse {
-    let partition = PartitionResponse::default().with_active_producers(vec![ProducerState::default()]);
-    let found = TopicResponse::default().with_name(topic()).with_partitions(vec![partition]);
-    DescribeProducersResponse::default().with_topics(vec![found])
 }
 
 fn list() -> ListTransactionsResponse {
