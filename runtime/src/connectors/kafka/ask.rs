@@ -1,5 +1,7 @@
 //! What is asked at the start of a reader, which may wait: each question has a time limit.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::log::Context;
 use super::raw::{Answer, Found, Questions, Which};
 use super::start::{Split, Topic};

@@ -1,5 +1,7 @@
 //! [`KafkaBrokers`]: a real cluster, asked over the wire, as the transaction protocol wants it.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::wire::Cluster;
 use crate::error::Result;
 use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};

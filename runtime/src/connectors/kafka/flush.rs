@@ -1,6 +1,8 @@
 //! A wait until Kafka has taken what it was given. When that takes long, it is told why: the brokers are asked
 //! which partitions have no leader, and who does not answer.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::producer::Outlet;
 use super::settings::Settings;
 use super::wire::Cluster;

@@ -2,6 +2,8 @@
 //! each way. The writer uses it on its worker, and what the writer could not send before a barrier the
 //! participant sends through a copy of it: nothing here blocks.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::log::Errors;
 use super::message::{Headers, Kept, OnRefused, Outgoing, To};
 use super::notice::Notice;

@@ -1,5 +1,7 @@
 //! librdkafka's log lines and errors, given to `tracing`.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::notice::Notice;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;

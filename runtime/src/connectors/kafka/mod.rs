@@ -28,8 +28,6 @@
 //! recovery looks at what was written. DescribeConfigs on the topics and on the cluster is for the checks at
 //! the start, which are left out without it. What is missing is named when the job starts.
 
-#![allow(clippy::disallowed_methods, reason = "I/O at the edge: deadlines of real brokers, threads of real clients")]
-
 mod ask;
 mod brokers;
 mod checks;

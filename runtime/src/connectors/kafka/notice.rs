@@ -29,6 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "some moment")]
     fn the_first_is_let_through_then_one_in_a_while() {
         let (mut notice, start) = (Notice::default(), Instant::now());
         assert_eq!(notice.due(start), Some(0));

@@ -3,6 +3,8 @@
 //! What is decided, and in which order, is in [`crate::transaction`]; here are the producers, the writers'
 //! records and the threads.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::brokers::{ANSWER_WITHIN, KafkaBrokers};
 use super::checks;
 use super::flush::{Awaited, Flush};

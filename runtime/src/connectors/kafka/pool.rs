@@ -4,6 +4,8 @@
 //! Creating a producer takes tens of milliseconds and `begin` blocks, so a thread keeps begun
 //! transactions ready. Workers take one when the first record of an epoch comes; they never wait.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::lanes::Lanes;
 use super::message::Kept;
 use super::producer::{Outlet, Poller, Waiters};

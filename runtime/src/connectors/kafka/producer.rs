@@ -1,6 +1,8 @@
 //! One librdkafka producer with its delivery reports: an *outlet*, through which one transaction at
 //! a time flows. Also the thread that polls the reports of all outlets.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::log::{self, Errors};
 use super::pool::Plan;
 use super::raw::{self, ProducerTopic, Questions, Reports};

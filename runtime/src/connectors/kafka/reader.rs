@@ -3,6 +3,8 @@
 //! A batch from librdkafka may mix partitions; records of one partition come in long runs, and one
 //! `poll` returns one run. It knows positions, not checkpoints.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::log::{self, Context, Errors};
 use super::notice::Notice;
 use super::position::{Position, split_name};

@@ -1,6 +1,8 @@
 //! What all writers of a participant share: the numbers under which delivery reports count, and what
 //! is known of the topics.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::producer::Outlet;
 use super::raw::{Answer, Found};
 use crate::error::{Error, ErrorKind, Result};

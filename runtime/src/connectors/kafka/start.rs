@@ -1,6 +1,8 @@
 //! Opens a worker's consumer: which partitions are its own, where each begins, and where it ends if
 //! the source is bounded. All questions to the brokers have a time limit.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::ask::{Asking, Offsets, committed, describe};
 use super::log::Context;
 use super::position::{self, Log, Loss, Position};

@@ -1,6 +1,8 @@
 //! What a reader asks the brokers while it reads, without waiting: whether its topics are still the
 //! same and have new partitions, and where a partition begins that is new or was lost.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::log::Errors;
 use super::raw::{Answer, Found, FoundOffset, Questions, Which};
 use super::source::OnLostOffsets;

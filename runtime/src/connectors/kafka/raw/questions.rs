@@ -1,6 +1,8 @@
 //! Asking brokers about topics and offsets through the connections of a client that exists anyway.
 //! Answers come on a queue: nothing blocks but `wait`.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::{Notified, Queue};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;

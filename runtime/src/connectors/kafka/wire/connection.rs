@@ -1,5 +1,7 @@
 //! One connection to one broker: opened as its security asks for, then one request at a time.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::frame::{self, CLIENT, NoLength};
 use super::network::Trouble;
 use super::shape;

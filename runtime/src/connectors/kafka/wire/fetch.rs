@@ -1,5 +1,7 @@
 //! Reading a log: one batch, chunks of batches, where the log begins, and the marker of a transaction.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::batch;
 use super::network::{Network, Trouble, is_passing, text, trouble};
 use super::records::{self, Batch, NoBatches};

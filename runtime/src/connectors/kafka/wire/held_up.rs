@@ -1,5 +1,7 @@
 //! Why records do not arrive: partitions without a leader, brokers that do not answer. For people.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::network::{Address, Network, address, code_text, text};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};

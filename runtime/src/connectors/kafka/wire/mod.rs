@@ -64,7 +64,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when no broker answers in time.
     pub fn cluster_id(&mut self, within: Duration) -> Result<String> {
-        self.runtime.block_on(self.network.cluster_id(Instant::now() + within))
+        self.runtime.block_on(self.network.cluster_id(by(within)))
     }
 
     /// A topic's id, another one for each topic that ever had the name; `None` if all the time there was
@@ -73,7 +73,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when no broker answers in time.
     pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<Option<String>> {
-        self.runtime.block_on(self.network.topic_id(topic, Instant::now() + within))
+        self.runtime.block_on(self.network.topic_id(topic, by(within)))
     }
 
     /// Who the brokers take us for, for people.
@@ -87,7 +87,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when no broker answers in time.
     pub fn cluster_facts(&mut self, configs: &[&str], within: Duration) -> Result<ClusterFacts> {
-        self.runtime.block_on(self.network.cluster_facts(configs, Instant::now() + within))
+        self.runtime.block_on(self.network.cluster_facts(configs, by(within)))
     }
 
     /// A topic's copies, our rights, and these settings of it; `None` if it is not known.
@@ -95,7 +95,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when no broker answers in time, `Config` when we may not know of it.
     pub fn topic_facts(&mut self, topic: &str, configs: &[&str], within: Duration) -> Result<Option<TopicFacts>> {
-        self.runtime.block_on(self.network.topic_facts(topic, configs, Instant::now() + within))
+        self.runtime.block_on(self.network.topic_facts(topic, configs, by(within)))
     }
 
     /// Whether transactions may be described, begun and ended under an id. Changes nothing.
@@ -103,7 +103,7 @@ impl Cluster {
     /// # Errors
     /// `Config` that names the missing right; `Sink` when the coordinator does not answer in time.
     pub fn may_use_id(&mut self, id: &str, within: Duration) -> Result<()> {
-        self.runtime.block_on(self.network.may_use_id(id, Instant::now() + within))
+        self.runtime.block_on(self.network.may_use_id(id, by(within)))
     }
 
     /// What keeps records for these topics from being taken, for people, in the transaction of this id if there is
@@ -117,7 +117,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when the coordinator does not answer in time, or refuses.
     pub fn describe(&mut self, id: &str, within: Duration) -> Result<Option<Described>> {
-        self.runtime.block_on(self.network.describe(id, Instant::now() + within))
+        self.runtime.block_on(self.network.describe(id, by(within)))
     }
 
     /// Ends a transaction of a producer that nobody may be using any more. The answer is the broker's
@@ -126,7 +126,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when the coordinator does not answer in time.
     pub fn end(&mut self, id: &str, producer: Producer, commit: bool, within: Duration) -> Result<i16> {
-        self.runtime.block_on(self.network.end(id, producer, commit, Instant::now() + within))
+        self.runtime.block_on(self.network.end(id, producer, commit, by(within)))
     }
 
     /// The transactional ids that start so, of all brokers, with their states.
@@ -134,7 +134,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when a broker does not answer in time.
     pub fn list(&mut self, prefix: &str, within: Duration) -> Result<Vec<(String, String)>> {
-        self.runtime.block_on(self.network.list(prefix, Instant::now() + within))
+        self.runtime.block_on(self.network.list(prefix, by(within)))
     }
 
     /// The transactions that are open under ids that start so, of all brokers, as their coordinators describe
@@ -143,7 +143,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when a broker does not answer in time.
     pub fn open_transactions(&mut self, prefix: &str, within: Duration) -> Result<Vec<TransactionFacts>> {
-        self.runtime.block_on(self.network.open_transactions(prefix, Instant::now() + within))
+        self.runtime.block_on(self.network.open_transactions(prefix, by(within)))
     }
 
     /// Aborts whatever this id has open, and locks out whoever was using it.
@@ -151,7 +151,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when the coordinator does not answer in time, or refuses.
     pub fn init_producer_id(&mut self, id: &str, timeout: Duration, within: Duration) -> Result<Producer> {
-        self.runtime.block_on(self.network.init_producer_id(id, timeout, Instant::now() + within))
+        self.runtime.block_on(self.network.init_producer_id(id, timeout, by(within)))
     }
 
     /// The one batch at an offset of a log, and what its broker says beside it. With `committed` only
@@ -167,7 +167,7 @@ impl Cluster {
         committed: bool,
         within: Duration,
     ) -> Result<Peek> {
-        self.runtime.block_on(self.network.peek(topic, partition, offset, committed, Instant::now() + within))
+        self.runtime.block_on(self.network.peek(topic, partition, offset, committed, by(within)))
     }
 
     /// The first offset that a log still has.
@@ -175,7 +175,7 @@ impl Cluster {
     /// # Errors
     /// `Sink` when the partition's leader does not answer in time.
     pub fn log_start(&mut self, topic: &str, partition: i32, within: Duration) -> Result<i64> {
-        self.runtime.block_on(self.network.log_start(topic, partition, Instant::now() + within))
+        self.runtime.block_on(self.network.log_start(topic, partition, by(within)))
     }
 
     /// Reads on from an offset to the first control batch of a producer.
@@ -190,7 +190,7 @@ impl Cluster {
         producer_id: i64,
         within: Duration,
     ) -> Result<Marker> {
-        self.runtime.block_on(self.network.find_marker(topic, partition, from, producer_id, Instant::now() + within))
+        self.runtime.block_on(self.network.find_marker(topic, partition, from, producer_id, by(within)))
     }
 
     /// Makes partitions part of a producer's transaction.
@@ -204,7 +204,7 @@ impl Cluster {
         partitions: &[(&str, i32)],
         within: Duration,
     ) -> Result<()> {
-        self.runtime.block_on(self.network.add_partitions(id, producer, partitions, Instant::now() + within))
+        self.runtime.block_on(self.network.add_partitions(id, producer, partitions, by(within)))
     }
 
     /// Writes the batches of one producer session in a range once more, as another producer. `within`
@@ -215,6 +215,11 @@ impl Cluster {
     pub fn copy(&mut self, range: &CopyRange<'_>, within: Duration) -> Result<Copied> {
         self.runtime.block_on(self.network.copy(range, within))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "deadlines of real brokers")]
+fn by(within: Duration) -> Instant {
+    Instant::now() + within
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Finds the right broker for each question, and asks again while brokers are away or busy.
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::connection::{Access, Connection};
 use super::refusal;
 use crate::connectors::kafka::security::Security;

@@ -7,6 +7,8 @@
 //! Produce stays at version 11 and AddPartitionsToTxn at 3: later ones belong to producers of another
 //! kind (KIP-890).
 
+#![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
+
 use super::connection::Connection;
 use super::fetch::Chunk;
 use super::network::{Network, Trouble, is_passing, text, trouble};
