@@ -105,11 +105,11 @@ fn wait_for_markers<'a>(
 }
 
 fn marker(brokers: &mut impl Brokers, ended: &KafkaCommittable, range: &PartitionRange) -> Result<Marker> {
-    let log_start = brokers.log_start(&range.topic, range.partition)?;
-    if log_start > range.last {
+    let marker = brokers.find_marker(&range.topic, range.partition, range.last + 1, ended.producer_id)?;
+    if marker == Marker::NotYet && brokers.log_start(&range.topic, range.partition)? > range.last {
         return Ok(Marker::Unreadable("its records are gone, and nobody waits for their end".to_owned()));
     }
-    brokers.find_marker(&range.topic, range.partition, range.last + 1, ended.producer_id)
+    Ok(marker)
 }
 
 fn names(ranges: &[&PartitionRange]) -> String {

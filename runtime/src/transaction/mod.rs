@@ -25,7 +25,7 @@
 //!   is committed.
 //! - A transactional id is used again only when a later manifest that no longer lists it is durable
 //!   ([`Rotation`]), and only by the attempt whose slot it carries; recovery takes over ids of earlier
-//!   attempts alone, and none that is listed ([`Ids`]).
+//!   attempts alone ([`Ids`]), and a listed one only when its end is decided, to write it where it is missing.
 //! - Epochs are committed in order. A replayed transaction lies behind everything in the log, so the
 //!   younger ones that are listed with it are written again behind it.
 //! - `EndTxn`'s answer decides nothing: "committed before" and "lost" look alike. Only the fate decides.

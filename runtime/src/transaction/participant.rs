@@ -39,7 +39,8 @@ pub struct Written {
 }
 
 /// So many ids with nothing open are taken from their former users, the latest attempts' first: one has a
-/// handful of producers, but may have retired any number. Who keeps one can commit nothing, only hold readers back for a timeout.
+/// handful of producers, but may have retired any number. Who keeps one can commit nothing, only hold
+/// readers back for a timeout.
 const LOCKED_OUT_MAX: usize = 32;
 
 /// States in which a transactional id has nothing open.
@@ -63,7 +64,8 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     }
 
     /// Commits what the restored manifest lists, oldest first, and aborts whatever else this lineage has
-    /// open. No id that a manifest lists is initialised here, and none of this attempt or a later one.
+    /// open. No id that a manifest lists is initialised here before its end is decided, and none of this
+    /// attempt or a later one.
     ///
     /// # Errors
     /// [`ErrorKind::FateUnknown`], [`ErrorKind::DataLoss`], [`ErrorKind::Config`] for another cluster,

@@ -1,6 +1,7 @@
 //! A simulated sink without transactions: what has arrived is visible, and what is read again after a failure
 //! arrives again. What has not arrived when the process dies never does.
 
+use super::sink::dead;
 use super::world::{Pid, World};
 use crate::api::sink::{Committable, Share, SinkContext, TwoPhaseCommit, WriterContext};
 use crate::control::permit::{CommitPermit, Published, Recovery};
@@ -41,10 +42,6 @@ impl SinkStandIn for AtLeastOnce {
         let queue = participant.downcast_ref::<Flushes>().ok_or_else(none)?.queue.clone();
         Ok(Box::new(Queues { world: self.world.clone(), pid: self.pid, sink: self.facts.id.clone(), queue }))
     }
-}
-
-fn dead() -> Error {
-    Error::new(ErrorKind::Sink, "the process is dead")
 }
 
 struct Queues {

@@ -47,7 +47,7 @@ fn injected(what: &str, failure: Failure) -> Error {
     Error::new(ErrorKind::Sink, format!("injected failure of a {what}: {what_of_it}"))
 }
 
-fn dead() -> Error {
+pub(super) fn dead() -> Error {
     Error::new(ErrorKind::Sink, "the process is dead")
 }
 
