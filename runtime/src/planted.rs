@@ -59,6 +59,8 @@ pub(crate) enum Bug {
     AnswerDecides,
     /// Younger transactions are committed in front of an older one that is written again.
     YoungerCommittedFirst,
+    /// Nobody looks whether a transaction that has ended has in every partition.
+    MarkersNotLookedAt,
 }
 
 #[cfg(test)]

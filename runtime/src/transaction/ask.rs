@@ -72,7 +72,7 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate,
 }
 
 /// The ids of topics, each asked for once: it takes a while until it is certain that one is gone.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct TopicIds(BTreeMap<String, Option<String>>);
 
 impl TopicIds {

@@ -70,6 +70,12 @@ pub trait Brokers {
     /// No answer in time.
     fn peek(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek>;
 
+    /// The transactions that are open in these partitions, as their leaders know it (DescribeProducers, KIP-664).
+    ///
+    /// # Errors
+    /// No answer in time, or a missing right.
+    fn open_in(&mut self, partitions: &[(&str, i32)]) -> Result<Vec<OpenIn>>;
+
     /// Reads on from an offset, whatever is committed or not, to the first control batch of a producer.
     ///
     /// # Errors
@@ -169,6 +175,19 @@ impl BatchHeader {
         let same = self.producer_id == producer.id && self.producer_epoch == producer.epoch;
         same && !self.control && self.first <= offset && offset <= self.last
     }
+}
+
+/// A transaction that has no end yet in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenIn {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Whose it is. A producer has one open in a partition, at the most, even if its coordinator knows of a younger one.
+    pub producer_id: i64,
+    /// The offset of its first record there.
+    pub first: i64,
 }
 
 /// How a transaction ends in the log of a partition.

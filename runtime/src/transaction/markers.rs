@@ -12,15 +12,21 @@ use super::ask::TopicIds;
 use super::brokers::{Brokers, Marker, Producer};
 use super::committable::{KafkaCommittable, PartitionRange};
 use crate::error::{Error, ErrorKind, Result};
+use crate::planted::{Bug, planted};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the brokers may take to write the markers of a transaction that has ended.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
-/// The pause before the logs are looked at again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long the brokers may take to write the markers of a transaction, once it is decided how it ends.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
+/// How long they may take when its coordinator says that all are written, or knows nothing of it any more: one
+/// that has just started may still be about to.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+/// The pause before the same is asked for again, which is doubled each time up to the second one.
+const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// Ends a transaction in the partitions that it has not ended in, as it ended elsewhere. Where that does not
-/// help it is told: readers wait there.
+/// Ends a transaction in the partitions that it has not ended in, as it ended elsewhere. Tells whether a new
+/// session of its id had to. Where that does not help it is told: readers wait there.
 ///
 /// # Errors
 /// The brokers did not answer in time; [`ErrorKind::FateUnknown`] if somebody else ended it otherwise meanwhile.
@@ -29,11 +35,15 @@ pub(super) fn end_everywhere(
     ended: &KafkaCommittable,
     commit: bool,
     topics: &mut TopicIds,
-) -> Result<()> {
+) -> Result<bool> {
+    if planted(Bug::MarkersNotLookedAt) {
+        return Ok(false);
+    }
     let id = &ended.transactional_id;
-    let forgotten = wait_for_markers(brokers, ended, topics)?;
+    wait_until_written(brokers, ended)?;
+    let forgotten = still_open(brokers, ended, topics)?;
     if forgotten.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     tracing::warn!(
         target: "staunch::kafka",
@@ -43,10 +53,9 @@ pub(super) fn end_everywhere(
         "Kafka has forgotten to end a transaction in these partitions (KAFKA-20734); ending it there"
     );
     let session = session(brokers, ended)?;
-    let partitions: Vec<(&str, i32)> = forgotten.iter().map(|range| (range.topic.as_str(), range.partition)).collect();
-    brokers.add_partitions(id, session, &partitions)?;
-    brokers.end(id, session, commit)?;
-    let open = wait_for_markers(brokers, ended, topics)?;
+    end_in(brokers, id, session, &places(&forgotten), commit)?;
+    wait_until_written(brokers, ended)?;
+    let open = still_open(brokers, ended, topics)?;
     if !open.is_empty() {
         tracing::error!(
             target: "staunch::kafka",
@@ -57,9 +66,8 @@ pub(super) fn end_everywhere(
         );
     }
     for range in &forgotten {
-        if let Marker::Found { committed, .. } = marker(brokers, ended, range)?
-            && committed != commit
-        {
+        let marker = brokers.find_marker(&range.topic, range.partition, range.last + 1, ended.producer_id)?;
+        if matches!(marker, Marker::Found { committed, .. } if committed != commit) {
             let message = format!(
                 "the transaction {id} ended in {} otherwise than elsewhere, while it was being ended: is the job running \
                  twice?",
@@ -68,7 +76,45 @@ pub(super) fn end_everywhere(
             return Err(Error::new(ErrorKind::FateUnknown, message));
         }
     }
+    Ok(true)
+}
+
+/// Aborts in a topic what the producers of these sessions left open there, by producer id. Nobody else uses their
+/// ids any more, and no manifest lists what they have written.
+///
+/// # Errors
+/// The brokers did not answer in time, or a session was taken over: is the job running twice?
+pub(super) fn abort_left(
+    brokers: &mut impl Brokers,
+    former: &BTreeMap<i64, (String, Producer)>,
+    topic: &str,
+    partitions: i32,
+) -> Result<()> {
+    if former.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<(&str, i32)> = (0..partitions).map(|partition| (topic, partition)).collect();
+    let mut left: BTreeMap<i64, Vec<(&str, i32)>> = BTreeMap::new();
+    for open in brokers.open_in(&all)? {
+        left.entry(open.producer_id).or_default().push((topic, open.partition));
+    }
+    for (producer_id, places) in left {
+        let Some((id, session)) = former.get(&producer_id) else { continue };
+        tracing::warn!(
+            target: "staunch::kafka",
+            id,
+            topic,
+            partitions = ?places.iter().map(|(_, partition)| partition).collect::<Vec<_>>(),
+            "Kafka has forgotten to abort a transaction of an earlier attempt here (KAFKA-20734); aborting it"
+        );
+        end_in(brokers, id, *session, &places, false)?;
+    }
     Ok(())
+}
+
+fn end_in(brokers: &mut impl Brokers, id: &str, session: Producer, places: &[(&str, i32)], commit: bool) -> Result<()> {
+    brokers.add_partitions(id, session, places)?;
+    brokers.end(id, session, commit).map(drop)
 }
 
 /// The session that an earlier call began and did not come to end; else a new one. The transaction's own has
@@ -81,35 +127,60 @@ fn session(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<Produ
     begun.map_or_else(|| brokers.take_over(&ended.transactional_id, ended.timeout_ms), |it| Ok(it.producer))
 }
 
-/// The partitions in which the log has no end of the transaction even after a while.
-fn wait_for_markers<'a>(
+/// Waits until the coordinator says that all markers are written. Only then are leaders asked: a marker that one
+/// has written without its followers can be lost with it, and then forgotten.
+fn wait_until_written(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<()> {
+    let (deadline, mut pause) = (brokers.now() + WRITTEN_WITHIN, PAUSE);
+    loop {
+        let described = brokers.describe(&ended.transactional_id)?;
+        let Some(state) = described.map(|it| it.state).filter(|state| state.starts_with("Prepare")) else {
+            return Ok(());
+        };
+        if brokers.now() >= deadline {
+            let message = format!(
+                "the end of the transaction {} is decided, but not written to all its partitions ({state}): are the \
+                 brokers up that lead {}?",
+                ended.transactional_id,
+                ended.places()
+            );
+            return Err(Error::new(ErrorKind::Sink, message));
+        }
+        brokers.pause(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// The partitions in which the transaction has no end even after a while.
+fn still_open<'a>(
     brokers: &mut impl Brokers,
     ended: &'a KafkaCommittable,
     topics: &mut TopicIds,
 ) -> Result<Vec<&'a PartitionRange>> {
-    let deadline = brokers.now() + WRITTEN_WITHIN;
-    let mut open: Vec<&PartitionRange> = ended.partitions.iter().collect();
+    let mut asked: Vec<&PartitionRange> = Vec::new();
+    for range in &ended.partitions {
+        if topics.has(brokers, range)? {
+            asked.push(range);
+        }
+    }
+    let (deadline, mut pause) = (brokers.now() + SHOWN_WITHIN, PAUSE);
     loop {
-        let mut still_open = Vec::new();
-        for range in open {
-            if topics.has(brokers, range)? && marker(brokers, ended, range)? == Marker::NotYet {
-                still_open.push(range);
-            }
+        let open = brokers.open_in(&places(&asked))?;
+        asked.retain(|range| {
+            open.iter().any(|it| {
+                let is_here = it.topic == range.topic && it.partition == range.partition;
+                is_here && it.producer_id == ended.producer_id && it.first <= range.last
+            })
+        });
+        if asked.is_empty() || brokers.now() >= deadline {
+            return Ok(asked);
         }
-        if still_open.is_empty() || brokers.now() >= deadline {
-            return Ok(still_open);
-        }
-        open = still_open;
-        brokers.pause(PAUSE);
+        brokers.pause(pause);
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-fn marker(brokers: &mut impl Brokers, ended: &KafkaCommittable, range: &PartitionRange) -> Result<Marker> {
-    let marker = brokers.find_marker(&range.topic, range.partition, range.last + 1, ended.producer_id)?;
-    if marker == Marker::NotYet && brokers.log_start(&range.topic, range.partition)? > range.last {
-        return Ok(Marker::Unreadable("its records are gone, and nobody waits for their end".to_owned()));
-    }
-    Ok(marker)
+fn places<'a>(ranges: &[&'a PartitionRange]) -> Vec<(&'a str, i32)> {
+    ranges.iter().map(|range| (range.topic.as_str(), range.partition)).collect()
 }
 
 fn names(ranges: &[&PartitionRange]) -> String {

@@ -26,6 +26,8 @@
 //! - A transactional id is used again only when a later manifest that no longer lists it is durable
 //!   ([`Rotation`]), and only by the attempt whose slot it carries; recovery takes over ids of earlier
 //!   attempts alone ([`Ids`]), and a listed one only when its end is decided, to write it where it is missing.
+//! - A transaction has ended when it has in every partition that it wrote to, not when its coordinator says so
+//!   (`markers`): before that it stays listed, and its producer begins no other one.
 //! - Epochs are committed in order. A replayed transaction lies behind everything in the log, so the
 //!   younger ones that are listed with it are written again behind it.
 //! - `EndTxn`'s answer decides nothing: "committed before" and "lost" look alike. Only the fate decides.
@@ -50,7 +52,7 @@ mod settle;
 mod tests;
 
 pub use ask::ask;
-pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
+pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
 pub use foresee::foresee;

@@ -1,9 +1,10 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
 use super::ask::{TopicIds, look};
-use super::brokers::{Brokers, Described};
+use super::brokers::{Brokers, Described, Producer};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
 use super::ids::{Ids, is_replay, slot_of};
+use super::markers::{abort_left, end_everywhere};
 use super::producers::{Answer, LiveProducer};
 use super::rotation::SharedRotation;
 use super::settle::{Ended, Wish, check_permit, reach_open, settle, settle_published};
@@ -27,6 +28,9 @@ pub struct Transactions<B, P> {
     timeout: Duration,
     /// Not committed yet, by epoch, with the producers that wrote it.
     prepared: BTreeMap<Epoch, Vec<P>>,
+    /// The ids of earlier attempts that recovery has taken over, with their new sessions, by producer id.
+    former: BTreeMap<i64, (String, Producer)>,
+    topics: TopicIds,
 }
 
 /// What a producer's transaction holds, once every record has arrived.
@@ -44,12 +48,14 @@ pub struct Written {
 const LOCKED_OUT_MAX: usize = 32;
 
 /// States in which a transactional id has nothing open.
-const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
+const ENDED: &[&str] = &["Empty", "CompleteCommit", ABORTED, "Dead"];
+const ABORTED: &str = "CompleteAbort";
 
 impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// `ids` are this attempt's; `timeout` is after which time the broker aborts a transaction.
     pub fn new(brokers: B, cluster_id: String, ids: Ids, timeout: Duration) -> Self {
-        Self { brokers, cluster_id, ids, timeout, prepared: BTreeMap::new() }
+        let (prepared, former, topics) = (BTreeMap::new(), BTreeMap::new(), TopicIds::default());
+        Self { brokers, cluster_id, ids, timeout, prepared, former, topics }
     }
 
     /// The brokers, for questions of the connector's own.
@@ -99,15 +105,30 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
         for (id, state) in &open {
             tracing::debug!(target: "staunch::kafka", id, state, "left open by an earlier attempt");
             reach_open(&mut self.brokers, id)?;
-            self.brokers.take_over(id, timeout_ms)?;
+            self.take_over(id, timeout_ms)?;
         }
-        // A replay's id is used by nobody after its recovery.
-        ended.retain(|(id, _)| !is_replay(id));
+        // A replay's id is used by nobody after its recovery. But what was aborted may be open somewhere.
+        ended.retain(|(id, state)| !is_replay(id) || state == ABORTED);
         ended.sort_by_key(|(id, _)| Reverse(slot_of(id)));
         for (id, _) in ended.iter().take(LOCKED_OUT_MAX) {
-            self.brokers.take_over(id, timeout_ms)?;
+            self.take_over(id, timeout_ms)?;
         }
         Ok(open.len())
+    }
+
+    fn take_over(&mut self, id: &str, timeout_ms: i32) -> Result<()> {
+        let session = self.brokers.take_over(id, timeout_ms)?;
+        self.former.insert(session.id, (id.to_owned(), session));
+        Ok(())
+    }
+
+    /// Aborts what earlier attempts have open in a topic though their ids have nothing open: readers would wait
+    /// there for ever. What a manifest lists is ended by [`recover`](Self::recover), which comes first.
+    ///
+    /// # Errors
+    /// The brokers did not answer in time, or another attempt has taken the ids over.
+    pub fn abort_left(&mut self, topic: &str, partitions: i32) -> Result<()> {
+        abort_left(&mut self.brokers, &self.former, topic, partitions)
     }
 
     /// Prepares an epoch's transactions: `producers` are those of the shards that have records, and `deliver`
@@ -230,13 +251,13 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     }
 
     /// A producer whose commit had no clean first answer is retired: a delayed request of it could end a
-    /// later transaction.
+    /// later transaction. So is one whose id had to be taken over.
     fn commit_live(&mut self, producer: P, transaction: &KafkaCommittable) -> Result<Option<P>> {
         crash_point("kafka-before-commit");
         let answer = producer.commit();
         crash_point("kafka-commit-answered");
         match answer {
-            Answer::Clean => Ok(Some(producer)),
+            Answer::Clean => self.reusable(producer, transaction, true),
             Answer::Unclean(_) if planted(Bug::UncleanIsCommitted) => Ok(None),
             Answer::Unclean(why) => {
                 let id = producer.id();
@@ -245,6 +266,13 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
                 self.must_commit(transaction).map(|()| None)
             }
         }
+    }
+
+    /// The producer, once its transaction has ended everywhere. Where it has not, the producer's next one would end
+    /// it in its own way: records would be lost, or those of an aborted one shown.
+    fn reusable(&mut self, producer: P, ended: &KafkaCommittable, commit: bool) -> Result<Option<P>> {
+        let taken_over = end_everywhere(&mut self.brokers, ended, commit, &mut self.topics)?;
+        Ok((!taken_over).then_some(producer))
     }
 
     fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
@@ -266,9 +294,16 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// # Errors
     /// The next attempt aborts it.
     pub fn abort(&mut self, committable: &Committable, rotation: &impl SharedRotation<P>) -> Result<()> {
-        let live = self.prepared.remove(&committable.epoch).unwrap_or_default();
-        live.iter().try_for_each(LiveProducer::abort)?;
-        rotation.with(|rotation| live.into_iter().for_each(|producer| rotation.aborted(producer)));
+        let listed = Prepared::from_bytes(&committable.bytes)?;
+        for producer in self.prepared.remove(&committable.epoch).unwrap_or_default() {
+            producer.abort()?;
+            let written = listed.transactions().iter().find(|it| it.transactional_id == producer.id());
+            let missing =
+                || Error::new(ErrorKind::Internal, "a transaction that was prepared is not in its committable");
+            if let Some(again) = self.reusable(producer, written.ok_or_else(missing)?, false)? {
+                rotation.with(|rotation| rotation.aborted(again));
+            }
+        }
         Ok(())
     }
 }

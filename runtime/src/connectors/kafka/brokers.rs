@@ -4,7 +4,7 @@
 
 use super::wire::Cluster;
 use crate::error::Result;
-use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
+use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
 use std::time::{Duration, Instant};
 
 /// How long brokers have to answer one question; a restarting one needs some seconds.
@@ -67,6 +67,10 @@ impl Brokers for KafkaBrokers {
 
     fn peek(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek> {
         self.cluster.peek(topic, partition, offset, isolation == Isolation::Committed, ANSWER_WITHIN)
+    }
+
+    fn open_in(&mut self, partitions: &[(&str, i32)]) -> Result<Vec<OpenIn>> {
+        self.cluster.open_in(partitions, ANSWER_WITHIN)
     }
 
     fn find_marker(&mut self, topic: &str, partition: i32, from: i64, producer_id: i64) -> Result<Marker> {

@@ -12,7 +12,7 @@ use super::lanes::Lanes;
 use super::message::{OnRefused, Shape, TopicOf};
 use super::pool::{Deferred, Plan, Pool};
 use super::producer::{Outlet, Waiters};
-use super::routes::{Routes, Writer};
+use super::routes::{Known, Routes, Writer};
 use super::settings::Settings;
 use super::wire::Cluster;
 use super::writer::{KafkaWriter, Sealed};
@@ -164,7 +164,7 @@ impl KafkaParticipant {
         Ok(KafkaWriter::new(shape, lanes, pool, waiter, context.epoch))
     }
 
-    /// Refuses a topic that cannot be written to.
+    /// Refuses a topic that cannot be written to. In others, aborts what earlier attempts have left open.
     fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
         if self.routes.look(topic, Instant::now()).is_none() {
             // Before librdkafka is asked, which of a missing right only says that one is missing.
@@ -172,6 +172,11 @@ impl KafkaParticipant {
                 checks::topic(&mut transactions.brokers().cluster, topic)?;
             }
             self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
+            if let (Some(transactions), Some(Known::Topic { partitions, .. })) =
+                (&mut self.transactions, self.routes.look(topic, Instant::now()))
+            {
+                transactions.abort_left(topic, partitions)?;
+            }
         }
         Ok(())
     }

@@ -95,6 +95,7 @@ fn kafka_plans(points: &[Point]) -> Vec<Plan> {
         Fault::Away(Lost::Ids),
         Fault::Away(Lost::RecordsAndIds),
         Fault::TakenOver,
+        Fault::MarkersForgotten,
         slow(LATE_MS),
     ];
     let at_each = |fault: &Fault| {
@@ -190,6 +191,7 @@ impl Places {
             0..4 => Fault::Away(*chance.pick(&lost)),
             4..8 => Fault::TakenOver,
             8..12 => Fault::Slow { ms: *chance.pick(&[LATE_MS, EXPIRED_MS]), turns: 1 << chance.below(7) },
+            12..16 => Fault::MarkersForgotten,
             _ => self.fault(chance, workers_max),
         }
     }

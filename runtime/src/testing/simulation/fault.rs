@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Away(Lost),
     /// Somebody else takes over the transactional ids that have a transaction open, and writes with them.
     TakenOver,
+    /// Kafka forgets to end the transaction that is over next in its partitions, as they have no leader (KAFKA-20734).
+    MarkersForgotten,
     /// The process is asked to leave.
     Suspend,
 }
@@ -175,6 +177,7 @@ impl Simulation {
                 let taken = self.world.with(|state| state.kafka.rob(state.now_ms));
                 self.world.with(|state| state.say(pid, || format!("({taken} were)")));
             }
+            Fault::MarkersForgotten => self.world.with(|state| state.kafka.forget_markers()),
             Fault::Suspend => self.ask_to_leave(pid),
         }
     }
@@ -248,6 +251,7 @@ impl std::fmt::Display for Fault {
                 write!(f, "killed, and nobody comes back before transactions have expired{and}")
             }
             Self::TakenOver => f.write_str("somebody else takes over the transactional ids in use"),
+            Self::MarkersForgotten => f.write_str("partitions have no leader when the next transaction ends"),
             Self::Suspend => f.write_str("asked to leave"),
         }
     }

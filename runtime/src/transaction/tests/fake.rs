@@ -43,6 +43,15 @@ struct Coordinated {
     open: BTreeMap<i32, i64>,
 }
 
+/// An end that is decided and not written yet.
+#[derive(Debug)]
+struct Late {
+    questions: usize,
+    id: String,
+    partitions: Vec<i32>,
+    commit: bool,
+}
+
 #[derive(Debug)]
 pub struct World {
     pub topic_id: Option<String>,
@@ -53,6 +62,9 @@ pub struct World {
     next_producer: i64,
     /// Partitions that have no leader when the next transaction ends: their markers are forgotten (KAFKA-20734).
     pub forgets: Vec<i32>,
+    /// The markers of the next transaction that ends are written when its coordinator was asked so often.
+    pub marks_later: Option<usize>,
+    late: Option<Late>,
     /// What is asked of the cluster, in order.
     pub asked: Vec<String>,
     /// Takes the replay's id over after so many more copied partitions.
@@ -89,6 +101,8 @@ impl Cluster {
             rob_after_copies: None,
             after_list: None,
             forgets: Vec::new(),
+            marks_later: None,
+            late: None,
         })))
     }
 
@@ -131,6 +145,19 @@ impl Cluster {
 }
 
 impl World {
+    /// The first offsets of open transactions, with their producers' ids.
+    fn open_producers(&self, partition: usize) -> BTreeMap<i64, i64> {
+        let mut open = BTreeMap::new();
+        for (at, (by, entry)) in self.partitions[partition].log.iter().enumerate() {
+            match entry {
+                Entry::Data(_) => _ = open.entry(by.id).or_insert(at as i64),
+                Entry::Marker(_) => _ = open.remove(&by.id),
+                Entry::Gone => {}
+            }
+        }
+        open
+    }
+
     fn last_stable(&self, partition: usize) -> i64 {
         let log = &self.partitions[partition].log;
         let has_ended =
@@ -172,12 +199,30 @@ impl World {
         let it = self.ids.get_mut(id).expect("the id is known");
         assert_eq!(it.state, "Ongoing");
         it.producer.epoch += raise;
-        it.state = if commit { "CompleteCommit" } else { "CompleteAbort" };
-        let (producer, open) = (it.producer, std::mem::take(&mut it.open));
         let forgotten = std::mem::take(&mut self.forgets);
-        for partition in open.into_keys().filter(|partition| !forgotten.contains(partition)) {
-            self.partitions[partition as usize].log.push((producer, Entry::Marker(commit)));
+        let open = std::mem::take(&mut it.open).into_keys().filter(|partition| !forgotten.contains(partition));
+        let (questions, partitions) = (self.marks_later.take().unwrap_or(0), open.collect());
+        it.state = if commit { "PrepareCommit" } else { "PrepareAbort" };
+        self.late = Some(Late { questions, id: id.to_owned(), partitions, commit });
+        self.mark();
+    }
+
+    /// Writes markers that are due.
+    fn mark(&mut self) {
+        if let Some(Late { id, partitions, commit, .. }) = self.late.take_if(|late| late.questions == 0) {
+            let it = self.ids.get_mut(&id).expect("it was open");
+            it.state = if commit { "CompleteCommit" } else { "CompleteAbort" };
+            for partition in partitions {
+                self.partitions[partition as usize].log.push((it.producer, Entry::Marker(commit)));
+            }
         }
+        if let Some(late) = &mut self.late {
+            late.questions -= 1;
+        }
+    }
+
+    pub fn open_in_all(&self) -> usize {
+        (0..self.partitions.len()).map(|partition| self.open_producers(partition).len()).sum()
     }
 
     fn initialise(&mut self, id: &str) -> Producer {
@@ -238,7 +283,9 @@ impl Brokers for Cluster {
     }
 
     fn describe(&mut self, id: &str) -> Result<Option<Described>> {
-        Ok(self.0.borrow().ids.get(id).map(|it| Described {
+        let mut world = self.0.borrow_mut();
+        world.mark();
+        Ok(world.ids.get(id).map(|it| Described {
             state: it.state.into(),
             producer: it.producer,
             start_ms: it.start_ms,
@@ -300,6 +347,17 @@ impl Brokers for Cluster {
         });
         let aborted = if isolation == Isolation::Committed && batch.is_some() { world.aborted(at) } else { vec![] };
         Ok(Peek { code: 0, high_watermark: shown as i64, batch, aborted })
+    }
+
+    fn open_in(&mut self, partitions: &[(&str, i32)]) -> Result<Vec<OpenIn>> {
+        let mut world = self.0.borrow_mut();
+        world.asked.push("open in".to_owned());
+        let of = |&(topic, partition): &(&str, i32)| {
+            let open = world.open_producers(partition as usize).into_iter();
+            open.map(|(producer_id, first)| OpenIn { topic: topic.to_owned(), partition, producer_id, first })
+                .collect::<Vec<_>>()
+        };
+        Ok(partitions.iter().flat_map(of).collect())
     }
 
     fn find_marker(&mut self, _topic: &str, partition: i32, from: i64, producer_id: i64) -> Result<Marker> {

@@ -107,3 +107,41 @@ fn what_was_prepared_in_vain_is_aborted() {
     attempt.abort(&committable, &rotation).unwrap();
     assert_eq!((given_back(&rotation, 0), cluster.state("job/lineage/1-0")), (1, "CompleteAbort"));
 }
+
+/// The same producer's next transaction would end the first one there: here with an abort, so records would be lost.
+#[test]
+fn a_commit_is_done_where_kafka_forgot_it_before_the_producer_is_used_again() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().forgets = vec![1];
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+    assert_eq!(given_back(&rotation, 2), 0, "its id belongs to another session now");
+}
+
+/// With the same producer's next commit there, aborted records would be shown.
+#[test]
+fn an_abort_is_done_where_kafka_forgot_it_before_the_producer_is_used_again() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let (committable, _) = prepare(&mut attempt, &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().forgets = vec![0, 1];
+    let rotation = rotation();
+    attempt.abort(&committable, &rotation).unwrap();
+    assert_eq!(cluster.0.borrow().open_in_all(), 0);
+    assert_eq!((given_back(&rotation, 2), cluster.committed()), (0, vec![vec![], vec![]]));
+}
+
+#[test]
+fn a_leader_that_is_late_with_its_marker_is_waited_for() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let (committable, live) = prepare(&mut attempt, &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().marks_later = Some(3);
+    let rotation = rotation();
+    attempt.commit(&committable, &permit(Epoch(1)), &rotation).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+    assert_eq!((given_back(&rotation, 2), cluster.state(live.id())), (1, "CompleteCommit"));
+}

@@ -486,3 +486,23 @@ fn a_committed_transaction_is_visible_where_kafka_forgot_to_end_it() {
     recover(&cluster, [&listed], false).unwrap();
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
 }
+
+/// Nothing lists it, so nobody asks for its fate; but readers wait.
+#[test]
+fn what_no_manifest_lists_is_aborted_where_kafka_forgot_to() {
+    for expired in [true, false] {
+        let cluster = Cluster::new();
+        let lost = written(&cluster, 0, 1, &[1, 2]);
+        cluster.0.borrow_mut().forgets = vec![1];
+        if expired {
+            cluster.expire("job/lineage/1-0");
+        }
+        let mut second = attempt(&cluster, 2);
+        second.recover(vec![], &mut recovery(Epoch(0), &[], false)).unwrap();
+        drop(lost);
+        assert_eq!(cluster.0.borrow().open_in_all(), 1, "expired: {expired}");
+        second.abort_left("t", 2).unwrap();
+        assert_eq!((cluster.0.borrow().open_in_all(), cluster.committed()), (0, vec![vec![], vec![]]));
+        assert_eq!(cluster.asked("open in"), 1);
+    }
+}

@@ -25,7 +25,7 @@ pub use inspect::TransactionFacts;
 pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 
-pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, Peek, Producer};
+pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, OpenIn, Peek, Producer};
 
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
@@ -176,6 +176,14 @@ impl Cluster {
     /// `Sink` when the partition's leader does not answer in time.
     pub fn log_start(&mut self, topic: &str, partition: i32, within: Duration) -> Result<i64> {
         self.runtime.block_on(self.network.log_start(topic, partition, by(within)))
+    }
+
+    /// The transactions that are open in these partitions: topic and number.
+    ///
+    /// # Errors
+    /// `Sink` when a partition's leader does not answer in time; `Config` for a missing right to read.
+    pub fn open_in(&mut self, partitions: &[(&str, i32)], within: Duration) -> Result<Vec<OpenIn>> {
+        self.runtime.block_on(self.network.open_in(partitions, by(within)))
     }
 
     /// Reads on from an offset to the first control batch of a producer.

@@ -249,13 +249,14 @@ impl Network {
         if found.error_code != 0 {
             return Err(trouble(found.error_code, topic));
         }
-        let leader =
-            found.partitions.iter().find(|found| found.partition_index == partition).map(|found| found.leader_id);
-        let broker = metadata.brokers.iter().find(|broker| Some(broker.node_id) == leader);
-        let broker = broker.ok_or_else(|| Trouble::Passing(format!("{topic}/{partition} has no leader")))?;
-        let address = address(&broker.host, broker.port)?;
-        self.leaders.insert(key, address.clone());
-        Ok(address)
+        // The topic's other partitions are asked for next.
+        for found in &found.partitions {
+            if let Some(broker) = metadata.brokers.iter().find(|broker| broker.node_id == found.leader_id) {
+                self.leaders.insert((topic.to_owned(), found.partition_index), address(&broker.host, broker.port)?);
+            }
+        }
+        let leader = self.leaders.get(&key).cloned();
+        leader.ok_or_else(|| Trouble::Passing(format!("{topic}/{partition} has no leader")))
     }
 }
 

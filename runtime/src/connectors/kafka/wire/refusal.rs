@@ -29,7 +29,7 @@ pub(super) fn right(code: i16, what: &str) -> Option<Right> {
     let (operation, resource) = match code {
         TRANSACTIONAL_ID if is_question => ("Describe", "the TransactionalId, by its prefix (the job's name and /)"),
         TRANSACTIONAL_ID => ("Write", "the TransactionalId, by its prefix (the job's name and /)"),
-        TOPIC if what == "Fetch" => ("Read", "the topic"),
+        TOPIC if what == "Fetch" || what == "DescribeProducers" => ("Read", "the topic"),
         TOPIC if what == "Produce" || what == "AddPartitionsToTxn" => ("Write", "the topic"),
         TOPIC => ("Describe", "the topic"),
         GROUP => ("Read", "the consumer group"),

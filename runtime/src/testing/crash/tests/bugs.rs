@@ -45,6 +45,7 @@ const KAFKA_BUGS: &[(Bug, Seen, &str)] = &[
     (Bug::ReplayCommittedEarly, Seen::InASchedule, "too many"),
     (Bug::YoungerCommittedFirst, Seen::InASchedule, "the order of records"),
     (Bug::UncleanIsCommitted, Seen::InASchedule, "missing"),
+    (Bug::MarkersNotLookedAt, Seen::InASchedule, "missing"),
     (Bug::CommitBeforeManifest, Seen::InASchedule, "too many"),
     (Bug::RecoverySettlesNothing, Seen::InASchedule, "missing"),
     (Bug::CommitFailureIgnored, Seen::InASchedule, "missing"),

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::cluster::Delayed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
+use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
 use std::time::Duration;
 
 pub(super) struct SimulatedBrokers(pub Connection);
@@ -67,6 +67,10 @@ impl Brokers for SimulatedBrokers {
 
     fn peek(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek> {
         self.0.ask("sink-peek", "a look", |cluster, _| cluster.peek(topic, partition, offset, isolation))
+    }
+
+    fn open_in(&mut self, partitions: &[(&str, i32)]) -> Result<Vec<OpenIn>> {
+        self.0.ask("sink-open-in", "a question for open transactions", |cluster, _| cluster.open_in(partitions))
     }
 
     fn find_marker(&mut self, topic: &str, partition: i32, from: i64, producer_id: i64) -> Result<Marker> {

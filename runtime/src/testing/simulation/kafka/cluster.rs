@@ -14,7 +14,7 @@
 //! Pure: time is passed in. `V` stands for a record.
 
 use super::log::Log;
-use crate::transaction::{Copied, CopyRange, Described, Isolation, Marker, Peek, Producer};
+use crate::transaction::{Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
 use std::collections::BTreeMap;
 
 /// INVALID_TXN_STATE: there is nothing to end, or it has ended otherwise.
@@ -35,6 +35,8 @@ pub(crate) struct Cluster<V> {
     next_producer: i64,
     /// Requests that nobody waits for any more, and that are still on their way.
     delayed: Vec<Delayed>,
+    /// No partition has a leader when the next transaction ends: its markers are forgotten (KAFKA-20734).
+    leaderless: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,8 @@ pub(super) enum Delayed {
 
 impl<V> Default for Cluster<V> {
     fn default() -> Self {
-        Self { ids: BTreeMap::new(), topics: BTreeMap::new(), next_producer: 1, delayed: Vec::new() }
+        let (ids, topics, delayed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { ids, topics, next_producer: 1, delayed, leaderless: false }
     }
 }
 
@@ -89,9 +92,18 @@ impl<V: Clone> Cluster<V> {
         it.producer.epoch += raise;
         it.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
         let producer = it.producer;
-        for (topic, partition) in std::mem::take(&mut it.partitions) {
+        let partitions = std::mem::take(&mut it.partitions);
+        if std::mem::take(&mut self.leaderless) {
+            return;
+        }
+        for (topic, partition) in partitions {
             self.log(&topic, partition).mark(producer, commit);
         }
+    }
+
+    /// The markers of the transaction that ends next are forgotten.
+    pub fn forget_markers(&mut self) {
+        self.leaderless = true;
     }
 
     /// A partition's log. Topics are as long as they need to be.
@@ -203,6 +215,16 @@ impl<V: Clone> Cluster<V> {
     /// Fetch of one byte.
     pub fn peek(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Peek {
         self.log(topic, partition).peek(offset, isolation)
+    }
+
+    /// DescribeProducers, as far as transactions go.
+    pub fn open_in(&mut self, partitions: &[(&str, i32)]) -> Vec<OpenIn> {
+        let of = |&(topic, partition): &(&str, i32)| {
+            let log = self.log(topic, partition);
+            let open = |(producer_id, first)| OpenIn { topic: topic.to_owned(), partition, producer_id, first };
+            log.open_producers().map(open).collect::<Vec<_>>()
+        };
+        partitions.iter().flat_map(of).collect()
     }
 
     pub fn find_marker(&mut self, topic: &str, partition: i32, from: i64, producer_id: i64) -> Marker {

@@ -131,6 +131,11 @@ impl<V> Log<V> {
         }
     }
 
+    /// The open transactions: producer id and first offset.
+    pub fn open_producers(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.open.iter().map(|(&producer_id, &first)| (producer_id, first))
+    }
+
     /// The batches of a producer session in a range of offsets, as far as they are still there.
     pub fn batches_of(&self, from: Producer, first: i64, last: i64) -> impl Iterator<Item = &Vec<V>> {
         let mine = move |batch: &&Batch<V>| batch.by == from && batch.first >= first && batch.last <= last;

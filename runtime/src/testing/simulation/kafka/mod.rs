@@ -94,6 +94,11 @@ impl Kafka {
         self.clusters.values_mut().map(|cluster| cluster.rob(millis(now_ms))).sum()
     }
 
+    /// Of the transaction that ends next in each cluster, no partition has a leader.
+    pub fn forget_markers(&mut self) {
+        self.clusters.values_mut().for_each(Cluster::forget_markers);
+    }
+
     /// Retention removes what is not held by an open transaction.
     pub fn trim(&mut self) {
         self.trimmed = true;

@@ -34,8 +34,9 @@ impl SinkStandIn for KafkaSimulated {
     }
 
     fn writer(&self, participant: &mut dyn Any, context: &WriterContext<'_>) -> Result<Box<dyn WriterStandIn>> {
-        let producers = participant.downcast_ref::<SimulatedParticipant>().and_then(|it| it.producers.clone());
-        let producers = producers.ok_or_else(unrecovered)?;
+        let participant = participant.downcast_mut::<SimulatedParticipant>().ok_or_else(unrecovered)?;
+        let producers = participant.producers()?;
+        participant.transactions.abort_left(&self.facts.id, 1)?;
         let (sink, worker, epoch) = (self.facts.id.clone(), context.worker, context.epoch);
         Ok(Box::new(SimulatedWriter { producers, sink, worker, epoch, into: None, written: 0 }))
     }
