@@ -89,6 +89,12 @@ pub trait Brokers {
     /// No answer in time, a missing right, or the producer was locked out.
     fn add_partitions(&mut self, id: &str, producer: Producer, partitions: &[(&str, i32)]) -> Result<()>;
 
+    /// Counts the records that [`copy`](Self::copy) would copy, and writes nothing.
+    ///
+    /// # Errors
+    /// No answer in time, or a missing right.
+    fn count(&mut self, range: &SessionRange<'_>) -> Result<Counted>;
+
     /// Writes the batches of one producer session in a range of a partition once more, at its end, as
     /// another producer; checks their checksums; leaves out what cannot be copied.
     ///
@@ -208,15 +214,11 @@ pub enum Marker {
     Unreadable(String),
 }
 
-/// What [`Brokers::copy`] copies.
+/// What a producer session has written to a range of a partition.
 #[derive(Clone, Debug)]
-pub struct CopyRange<'a> {
-    /// The transactional id of the new transaction.
-    pub id: &'a str,
-    /// Whose batches are copied.
+pub struct SessionRange<'a> {
+    /// Whose batches.
     pub from: Producer,
-    /// Who writes them; its first to this partition.
-    pub to: Producer,
     /// The topic.
     pub topic: &'a str,
     /// The partition.
@@ -225,6 +227,26 @@ pub struct CopyRange<'a> {
     pub first: i64,
     /// The last offset.
     pub last: i64,
+}
+
+/// What could be copied of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// How many records.
+    pub records: u64,
+    /// Why something would be left out, or why there is less than expected; the first reason.
+    pub left_out: Option<String>,
+}
+
+/// What [`Brokers::copy`] copies.
+#[derive(Clone, Debug)]
+pub struct CopyRange<'a> {
+    /// What is copied.
+    pub of: SessionRange<'a>,
+    /// The transactional id of the new transaction.
+    pub id: &'a str,
+    /// Who writes it; its first to this partition.
+    pub to: Producer,
 }
 
 /// What was copied of a range.

@@ -52,7 +52,10 @@ mod settle;
 mod tests;
 
 pub use ask::ask;
-pub use brokers::{BatchHeader, Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
+pub use brokers::{
+    BatchHeader, Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer,
+    SessionRange,
+};
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;
 pub use foresee::foresee;

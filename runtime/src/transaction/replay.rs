@@ -14,7 +14,7 @@
 //! leaves an orphan that the next attempt aborts; after it, the new committable is open, and committed.
 
 use super::ask::{TopicIds, look};
-use super::brokers::{Brokers, CopyRange, Producer};
+use super::brokers::{Brokers, CopyRange, Producer, SessionRange};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared};
 use super::ids::Ids;
 use crate::control::permit::{Published, Recovery};
@@ -36,23 +36,21 @@ pub(super) fn replay(
     let mut new = transactions.to_vec();
     let mut begun = Vec::new();
     let mut losses = Losses::default();
-    let mut missing = Vec::new();
+    let mut there = Vec::new();
     for &at in aborted {
-        missing.push(find_missing(brokers, &transactions[at], topics, &mut losses)?);
+        there.push(find(brokers, &transactions[at], topics, &mut losses)?);
     }
     if let Some(loss) = losses.of(transactions, aborted) {
         recovery.may_lose(loss)?;
     }
-    for (&at, missing) in aborted.iter().zip(missing) {
+    for (&at, there) in aborted.iter().zip(there) {
         let old = &transactions[at];
         tracing::warn!(
             target: "staunch::kafka",
             id = old.transactional_id, epoch = %old.epoch, records = old.records, places = old.places(),
             "a transaction that the checkpoint lists was aborted; writing its records again from the log"
         );
-        let there = old.partitions.iter().zip(missing).filter(|(_, missing)| !missing).map(|(range, _)| range);
-        let kept =
-            rewrite(brokers, old, ids.replay_of(&old.transactional_id), there.collect(), &mut losses, &mut begun)?;
+        let kept = rewrite(brokers, old, ids.replay_of(&old.transactional_id), there, &mut losses, &mut begun)?;
         new[at].records = 0;
         if let Some(kept) = kept {
             new[at] = kept;
@@ -126,53 +124,80 @@ impl Losses {
 /// How many of a transaction's records cannot be written again, and why; `None` if none is known to be gone.
 pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<(u64, String)>> {
     let mut losses = Losses::default();
-    find_missing(brokers, old, &mut TopicIds::default(), &mut losses)?;
+    find(brokers, old, &mut TopicIds::default(), &mut losses)?;
     Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
 }
 
-/// Which ranges cannot be read any more, by partition; changes nothing. What is left of one whose beginning
-/// is gone, or that has holes, only copying can count.
-fn find_missing(
-    brokers: &mut impl Brokers,
-    old: &KafkaCommittable,
-    topics: &mut TopicIds,
-    losses: &mut Losses,
-) -> Result<Vec<bool>> {
-    let mut missing = Vec::new();
-    for range in &old.partitions {
-        let why = why_missing(brokers, old, range, topics)?;
-        missing.push(why.is_some());
-        if let Some(why) = why {
-            losses.add(range, range.records, &why);
-        }
-    }
-    Ok(missing)
+/// Records of a range that were found in the log.
+struct Found<'a> {
+    range: &'a PartitionRange,
+    records: u64,
 }
 
-fn why_missing(
+/// What can still be read, so that a loss is known before anything is written; changes nothing. Only what is
+/// damaged is found later, when it is copied.
+fn find<'a>(
+    brokers: &mut impl Brokers,
+    old: &'a KafkaCommittable,
+    topics: &mut TopicIds,
+    losses: &mut Losses,
+) -> Result<Vec<Found<'a>>> {
+    let mut found = Vec::new();
+    for range in &old.partitions {
+        let (records, why) = there(brokers, old, range, topics)?;
+        if records < range.records {
+            let of = || format!("only {records} of {} records are there; was the topic compacted?", range.records);
+            losses.add(range, range.records - records, &why.unwrap_or_else(of));
+        }
+        if records > 0 {
+            found.push(Found { range, records });
+        }
+    }
+    Ok(found)
+}
+
+/// How many of a range's records are there, and why not all. Read through only where some may be missing.
+fn there(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
     range: &PartitionRange,
     topics: &mut TopicIds,
-) -> Result<Option<String>> {
+) -> Result<(u64, Option<String>)> {
+    let none = |why: &str| Ok((0, Some(why.to_owned())));
     match topics.get(brokers, &range.topic)? {
-        None => return Ok(Some("the topic was deleted".to_owned())),
-        Some(id) if *id != range.topic_id => {
-            return Ok(Some("the topic was deleted and created again".to_owned()));
-        }
+        None => return none("the topic was deleted"),
+        Some(id) if *id != range.topic_id => return none("the topic was deleted and created again"),
         Some(_) => {}
     }
     let log_start = brokers.log_start(&range.topic, range.partition)?;
     if log_start > range.last {
-        return Ok(Some(format!("the log begins at offset {log_start} now, they end at {}", range.last)));
-    }
-    if log_start > range.first {
-        // Some may be left; copying tells.
-        return Ok(None);
+        return none(&format!("the log begins at offset {log_start} now, they end at {}", range.last));
     }
     let peek = look(brokers, range, range.last)?;
-    let is_there = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
-    Ok((!is_there).then(|| format!("the record at offset {} is gone; was the topic compacted?", range.last)))
+    let ends = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
+    let is_whole = log_start <= range.first && ends && brokers.is_compacted(&range.topic)? == Some(false);
+    if is_whole {
+        return Ok((range.records, None));
+    }
+    let counted = brokers.count(&of(old, range))?;
+    if counted.records > range.records {
+        return Err(too_many(old, range, counted.records));
+    }
+    Ok((counted.records, counted.left_out))
+}
+
+/// Where a range's records are.
+fn of<'a>(old: &KafkaCommittable, range: &'a PartitionRange) -> SessionRange<'a> {
+    let &PartitionRange { ref topic, partition, first, last, .. } = range;
+    SessionRange { from: old.producer(), topic, partition, first, last }
+}
+
+fn too_many(old: &KafkaCommittable, range: &PartitionRange, records: u64) -> Error {
+    let message = format!(
+        "{}/{} has {records} records of the transaction {} where the checkpoint lists {}; please report this",
+        range.topic, range.partition, old.transactional_id, range.records
+    );
+    Error::new(ErrorKind::Internal, message)
 }
 
 /// R1 to R3. `None` if there is nothing to write.
@@ -180,7 +205,7 @@ fn rewrite(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
     id: String,
-    there: Vec<&PartitionRange>,
+    there: Vec<Found<'_>>,
     losses: &mut Losses,
     begun: &mut Vec<(String, Producer)>,
 ) -> Result<Option<KafkaCommittable>> {
@@ -189,13 +214,14 @@ fn rewrite(
     }
     crash_point("kafka-before-replay");
     let producer = brokers.take_over(&id, old.timeout_ms)?;
-    let named: Vec<(&str, i32)> = there.iter().map(|range| (range.topic.as_str(), range.partition)).collect();
+    let named: Vec<(&str, i32)> =
+        there.iter().map(|found| (found.range.topic.as_str(), found.range.partition)).collect();
     brokers.add_partitions(&id, producer, &named)?;
     begun.push((id.clone(), producer));
     crash_point("kafka-replay-begun");
     let mut partitions = Vec::new();
-    for range in there {
-        partitions.extend(copy(brokers, old, range, &id, producer, losses)?);
+    for found in there {
+        partitions.extend(copy(brokers, old, &found, &id, producer, losses)?);
     }
     crash_point("kafka-replay-copied");
     // The description names an id, not a transaction: it must speak of the session that has just written.
@@ -226,25 +252,20 @@ fn rewrite(
 fn copy(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
-    range: &PartitionRange,
+    found: &Found<'_>,
     id: &str,
     to: Producer,
     losses: &mut Losses,
 ) -> Result<Option<PartitionRange>> {
-    let &PartitionRange { ref topic, partition, first, last, .. } = range;
-    let copied = brokers.copy(&CopyRange { id, from: old.producer(), to, topic, partition, first, last })?;
-    if copied.records > range.records {
-        let message = format!(
-            "{topic}/{partition} has {} records of the transaction {} where the checkpoint lists {}; please report this",
-            copied.records, old.transactional_id, range.records
-        );
-        return Err(Error::new(ErrorKind::Internal, message));
+    let &Found { range, records } = found;
+    let copied = brokers.copy(&CopyRange { of: of(old, range), id, to })?;
+    if copied.records > records {
+        return Err(too_many(old, range, copied.records));
     }
-    if copied.records < range.records {
-        let reason = copied.left_out.unwrap_or_else(|| {
-            format!("only {} of {} records are there; was the topic compacted?", copied.records, range.records)
-        });
-        losses.add(range, range.records - copied.records, &reason);
+    if copied.records < records {
+        let reason =
+            copied.left_out.unwrap_or_else(|| format!("only {} of {records} records are there", copied.records));
+        losses.add(range, records - copied.records, &reason);
     }
     let new = PartitionRange { first: copied.first, last: copied.last, records: copied.records, ..range.clone() };
     Ok((copied.records > 0).then_some(new))

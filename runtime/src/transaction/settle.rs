@@ -154,12 +154,15 @@ pub(super) fn settle_published(
             return Err(Error::new(ErrorKind::Sink, message));
         }
         replays += 1;
+        // Its replay lies behind everything and may simply be committed.
+        wish = Wish::Commit;
+        let replaced =
+            replay::replay(brokers, ids, published, prepared.transactions(), &aborted, &mut topics, recovery)?;
+        // Not sooner: where nothing has ended, the new session is all that the coordinator knows of afterwards.
         for &at in &aborted {
             end_everywhere(brokers, &prepared.transactions()[at], false, &mut topics)?;
         }
-        // Its replay lies behind everything and may simply be committed.
-        wish = Wish::Commit;
-        match replay::replay(brokers, ids, published, prepared.transactions(), &aborted, &mut topics, recovery)? {
+        match replaced {
             Some(replaced) => published = replaced,
             None => return Ok((None, true)),
         }

@@ -4,7 +4,9 @@
 
 use super::wire::Cluster;
 use crate::error::Result;
-use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
+use crate::transaction::{
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange,
+};
 use std::time::{Duration, Instant};
 
 /// How long brokers have to answer one question; a restarting one needs some seconds.
@@ -79,6 +81,10 @@ impl Brokers for KafkaBrokers {
 
     fn add_partitions(&mut self, id: &str, producer: Producer, partitions: &[(&str, i32)]) -> Result<()> {
         self.cluster.add_partitions(id, producer, partitions, ANSWER_WITHIN)
+    }
+
+    fn count(&mut self, range: &SessionRange<'_>) -> Result<Counted> {
+        self.cluster.count(range, ANSWER_WITHIN)
     }
 
     fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied> {

@@ -126,7 +126,7 @@ enum End {
 fn may_give_up(simulation: &Simulation, error: &Error) -> bool {
     simulation.world.with(|state| match error.kind() {
         ErrorKind::DataLoss => state.kafka.trimmed,
-        ErrorKind::FateUnknown => state.kafka.trimmed && state.kafka.disturbed,
+        ErrorKind::FateUnknown => state.kafka.trimmed && state.kafka.disturbed || state.kafka.has_unproven(),
         _ => false,
     })
 }

@@ -221,6 +221,14 @@ impl World {
         }
     }
 
+    /// What a session has written to a range, as far as it is there.
+    fn values(&self, range: &SessionRange<'_>) -> Vec<u64> {
+        let of = &self.partitions[range.partition as usize];
+        let first = (range.first as usize).max(of.start);
+        let mine = of.log[first..=range.last as usize].iter().filter(|(by, _)| *by == range.from);
+        mine.filter_map(|(_, entry)| if let Entry::Data(value) = entry { Some(*value) } else { None }).collect()
+    }
+
     pub fn open_in_all(&self) -> usize {
         (0..self.partitions.len()).map(|partition| self.open_producers(partition).len()).sum()
     }
@@ -376,23 +384,26 @@ impl Brokers for Cluster {
         partitions.iter().try_for_each(|(_, partition)| world.open(id, producer, *partition))
     }
 
-    fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied> {
+    fn count(&mut self, range: &SessionRange<'_>) -> Result<Counted> {
         let mut world = self.0.borrow_mut();
-        world.asked.push(format!("copy {}/{}", range.topic, range.partition));
+        world.asked.push(format!("count {}/{}", range.topic, range.partition));
+        let records = world.values(range).len() as u64;
+        Ok(Counted { records, left_out: None })
+    }
+
+    fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied> {
+        let CopyRange { of, id, to } = range;
+        let mut world = self.0.borrow_mut();
+        world.asked.push(format!("copy {}/{}", of.topic, of.partition));
         let mut copied = Copied { records: 0, first: -1, last: -1, left_out: None };
-        let first = (range.first as usize).max(world.partitions[range.partition as usize].start);
-        for at in first..=range.last as usize {
-            let (by, entry) = world.partitions[range.partition as usize].log[at];
-            let Entry::Data(value) = entry else { continue };
-            if by == range.from {
-                let offset = world.append(range.id, range.to, range.partition, value)?;
-                copied.first = if copied.records == 0 { offset } else { copied.first };
-                (copied.records, copied.last) = (copied.records + 1, offset);
-            }
+        for value in world.values(of) {
+            let offset = world.append(id, *to, of.partition, value)?;
+            copied.first = if copied.records == 0 { offset } else { copied.first };
+            (copied.records, copied.last) = (copied.records + 1, offset);
         }
         world.rob_after_copies = world.rob_after_copies.map(|left| left.saturating_sub(1));
         if world.rob_after_copies.take_if(|left| *left == 0).is_some() {
-            world.initialise(range.id);
+            world.initialise(id);
         }
         Ok(copied)
     }

@@ -301,6 +301,30 @@ fn a_hole_in_the_middle_is_found_by_counting() {
     assert_eq!(cluster.committed(), NOTHING);
 }
 
+/// Where some may be missing, they are counted before anything is written.
+#[test]
+fn part_of_a_range_that_is_gone_is_a_loss_before_anything_is_written() {
+    for compacted in [Some(true), Some(false), None] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 3, 5, 2]);
+        cluster.expire("job/lineage/1-0");
+        cluster.0.borrow_mut().compacted = compacted;
+        if compacted == Some(false) {
+            cluster.0.borrow_mut().partitions[1].start = 2;
+        } else {
+            // The middle one, and the last.
+            cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
+            cluster.0.borrow_mut().partitions[1].log[2].1 = fake::Entry::Gone;
+        }
+        let error = recover(&cluster, [&old], false).unwrap_err();
+        assert_eq!(error.data_loss().map(|loss| loss.records), Some(2), "{compacted:?}: {error}");
+        assert_eq!((cluster.asked("copy"), cluster.asked("take over")), (0, 0), "{compacted:?}");
+        recover(&cluster, [&old], true).unwrap();
+        let left = if compacted == Some(false) { 5 } else { 1 };
+        assert_eq!(cluster.committed(), [vec![2], vec![left]], "{compacted:?}");
+    }
+}
+
 #[test]
 fn a_topic_that_was_created_anew_gets_nothing_written() {
     let cluster = Cluster::new();

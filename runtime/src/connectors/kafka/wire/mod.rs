@@ -15,6 +15,7 @@ mod network;
 mod records;
 mod refusal;
 mod replay;
+mod session;
 mod shape;
 mod survey;
 mod transactions;
@@ -25,7 +26,9 @@ pub use inspect::TransactionFacts;
 pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 
-pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, OpenIn, Peek, Producer};
+pub use crate::transaction::{
+    BatchHeader, Copied, CopyRange, Counted, Described, Marker, OpenIn, Peek, Producer, SessionRange,
+};
 
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
@@ -213,6 +216,14 @@ impl Cluster {
         within: Duration,
     ) -> Result<()> {
         self.runtime.block_on(self.network.add_partitions(id, producer, partitions, by(within)))
+    }
+
+    /// Counts the records that [`copy`](Self::copy) would copy, and writes nothing.
+    ///
+    /// # Errors
+    /// `Sink` when the partition's leader does not answer in time; `Config` for a missing right.
+    pub fn count(&mut self, range: &SessionRange<'_>, within: Duration) -> Result<Counted> {
+        self.runtime.block_on(self.network.count(range, within))
     }
 
     /// Writes the batches of one producer session in a range once more, as another producer. `within`

@@ -10,12 +10,12 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
 use super::connection::Connection;
-use super::fetch::Chunk;
 use super::network::{Network, Trouble, is_passing, text, trouble};
 use super::records::{Batch, next_sequence};
+use super::session::SessionReader;
 use crate::crash::crash_point;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::{Copied, CopyRange, Producer};
+use crate::transaction::{Copied, CopyRange, Producer, SessionRange};
 use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -121,79 +121,19 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     async fn run(mut self) -> Result<Copied> {
-        let &CopyRange { topic, partition, first, last, from, .. } = self.range;
-        let (mut at, mut damaged, mut shown) = (first, None, Instant::now());
-        'log: while at <= last {
-            let deadline = Instant::now() + self.within;
-            let (batches, high_watermark) = match self.network.chunk(topic, partition, at, deadline).await? {
-                Chunk::Batches { batches, high_watermark } => (batches, high_watermark),
-                Chunk::OutOfRange => {
-                    let start = self.network.log_start(topic, partition, deadline).await?;
-                    if start <= at {
-                        let message = format!("{topic}/{partition} does not have offset {at}");
-                        self.leave_out(|| message);
-                        break;
-                    }
-                    self.leave_out(|| format!("the log begins at offset {start} now"));
-                    at = start;
-                    continue;
-                }
-            };
-            if batches.is_empty() && at >= high_watermark {
-                // A new leader, which does not show all that it has before its followers have fetched.
-                if shown.elapsed() >= self.within {
-                    let message =
-                        format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
-                    return Err(Error::new(ErrorKind::Sink, message));
-                }
-                self.network.cancellation.check()?;
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-            shown = Instant::now();
-            if batches.is_empty() {
-                self.leave_out(|| format!("the log ends at offset {at} now"));
-                break;
-            }
-            for batch in batches {
-                let header = batch.header;
-                if header.first > last {
-                    break 'log;
-                }
-                let ours = !header.control && header.producer_id == from.id && header.producer_epoch == from.epoch;
-                if ours && !batch.is_intact() && damaged != Some(header.first) {
-                    // Perhaps only on its way: it is read once more.
-                    damaged = Some(header.first);
-                    at = header.first;
-                    continue 'log;
-                }
-                if ours {
-                    self.take(&batch).await?;
-                }
-                at = header.last + 1;
-            }
+        let mut reader = SessionReader::new(&self.range.of, self.within);
+        while let Some(batch) = reader.next(self.network).await? {
+            self.take(&batch).await?;
         }
         while !self.window.is_empty() {
             self.acknowledge().await?;
         }
+        self.copied.left_out = reader.left_out;
         Ok(self.copied)
-    }
-
-    fn leave_out(&mut self, why: impl FnOnce() -> String) {
-        self.copied.left_out.get_or_insert_with(why);
     }
 
     /// Sends a batch; waits while too many are on their way.
     async fn take(&mut self, batch: &Batch) -> Result<()> {
-        let first = batch.header.first;
-        if !batch.is_intact() {
-            self.leave_out(|| format!("the batch at offset {first} is damaged: its checksum is wrong"));
-            return Ok(());
-        }
-        if !batch.is_complete() {
-            self.leave_out(|| format!("the batch at offset {first} was compacted"));
-            return Ok(());
-        }
         let bytes = batch.restamped(self.range.to, self.sequence);
         self.window.push_back(Sent { bytes, records: batch.count, correlation: None });
         self.sequence = next_sequence(self.sequence, batch.count);
@@ -211,7 +151,7 @@ impl Copier<'_> {
 
     /// Sends what has not been sent on this connection.
     async fn send_waiting(&mut self) -> Result<(), Trouble> {
-        let &CopyRange { id, topic, partition, .. } = self.range;
+        let &CopyRange { id, of: SessionRange { topic, partition, .. }, .. } = self.range;
         let deadline = Instant::now() + self.within;
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -262,7 +202,7 @@ impl Copier<'_> {
 
     /// Waits until the oldest batch on its way is stored.
     async fn acknowledge(&mut self) -> Result<()> {
-        let &CopyRange { topic, partition, id, .. } = self.range;
+        let &CopyRange { id, of: SessionRange { topic, partition, .. }, .. } = self.range;
         let place = format!("writing again to {topic}/{partition} as {id}");
         loop {
             let why = match self.stored().await {
@@ -298,7 +238,7 @@ impl Copier<'_> {
         crash_point("kafka-replay-copying");
         if self.moved >= self.tell_at {
             self.tell_at = self.moved + TELL_EVERY;
-            let &CopyRange { topic, partition, id, .. } = self.range;
+            let &CopyRange { id, of: SessionRange { topic, partition, .. }, .. } = self.range;
             tracing::info!(target: "staunch::kafka", topic, partition, id, records = self.copied.records, "writing again");
         }
     }

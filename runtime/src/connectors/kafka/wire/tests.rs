@@ -233,7 +233,8 @@ fn new_leader(shows_at: usize) -> String {
 fn what_a_new_leader_does_not_show_yet_is_waited_for() {
     let copy = |shows_at, within| {
         let (from, to) = (Producer { id: 7, epoch: 2 }, Producer { id: 8, epoch: 0 });
-        let range = CopyRange { id: "x", from, to, topic: "t", partition: 0, first: 0, last: 2 };
+        let of = SessionRange { from, topic: "t", partition: 0, first: 0, last: 2 };
+        let range = CopyRange { of, id: "x", to };
         Cluster::new(&new_leader(shows_at), Security::Plaintext).unwrap().copy(&range, within)
     };
     let all = Copied { records: 3, first: 10, last: 12, left_out: None };

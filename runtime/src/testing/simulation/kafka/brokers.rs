@@ -3,7 +3,9 @@
 use super::Connection;
 use super::cluster::Delayed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::{Brokers, Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
+use crate::transaction::{
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange,
+};
 use std::time::Duration;
 
 pub(super) struct SimulatedBrokers(pub Connection);
@@ -84,10 +86,15 @@ impl Brokers for SimulatedBrokers {
         added?.map_err(|code| refused("an addition of partitions", code))
     }
 
+    fn count(&mut self, range: &SessionRange<'_>) -> Result<Counted> {
+        let records = self.0.ask("sink-count", "a count", |cluster, _| cluster.count(range))?;
+        Ok(Counted { records, left_out: None })
+    }
+
     fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied> {
         let copied = self.0.ask("sink-copy", "a copy", |cluster, _| cluster.copy(range))?;
         let copied = copied.map_err(|code| refused("a copy", code))?;
-        self.0.say(|| format!("writes {} records of `{}` once more, as {}", copied.records, range.topic, range.id));
+        self.0.say(|| format!("writes {} records of `{}` once more, as {}", copied.records, range.of.topic, range.id));
         Ok(copied)
     }
 }

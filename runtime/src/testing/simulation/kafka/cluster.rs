@@ -14,7 +14,7 @@
 //! Pure: time is passed in. `V` stands for a record.
 
 use super::log::Log;
-use crate::transaction::{Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer};
+use crate::transaction::{Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange};
 use std::collections::BTreeMap;
 
 /// INVALID_TXN_STATE: there is nothing to end, or it has ended otherwise.
@@ -37,6 +37,7 @@ pub(crate) struct Cluster<V> {
     delayed: Vec<Delayed>,
     /// No partition has a leader when the next transaction ends: its markers are forgotten (KAFKA-20734).
     leaderless: bool,
+    unproven: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(super) enum Delayed {
 impl<V> Default for Cluster<V> {
     fn default() -> Self {
         let (ids, topics, delayed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { ids, topics, next_producer: 1, delayed, leaderless: false }
+        Self { ids, topics, next_producer: 1, delayed, leaderless: false, unproven: false }
     }
 }
 
@@ -93,17 +94,23 @@ impl<V: Clone> Cluster<V> {
         it.state = if commit { State::CompleteCommit } else { State::CompleteAbort };
         let producer = it.producer;
         let partitions = std::mem::take(&mut it.partitions);
-        if std::mem::take(&mut self.leaderless) {
-            return;
-        }
-        for (topic, partition) in partitions {
+        let forgotten = if std::mem::take(&mut self.leaderless) { partitions.len().div_ceil(2) } else { 0 };
+        // Only the coordinator knows then.
+        self.unproven |= commit && forgotten > 0 && forgotten == partitions.len();
+        for (topic, partition) in partitions.into_iter().skip(forgotten) {
             self.log(&topic, partition).mark(producer, commit);
         }
     }
 
-    /// The markers of the transaction that ends next are forgotten.
+    /// Half of the markers of the transaction that ends next are forgotten.
     pub fn forget_markers(&mut self) {
         self.leaderless = true;
+    }
+
+    /// Whether something was committed of which no log says so: who takes the id over to mend that and dies
+    /// leaves nothing that proves it.
+    pub fn has_unproven(&self) -> bool {
+        self.unproven
     }
 
     /// A partition's log. Topics are as long as they need to be.
@@ -231,14 +238,22 @@ impl<V: Clone> Cluster<V> {
         self.log(topic, partition).find_marker(from, producer_id)
     }
 
+    fn batches(&mut self, range: &SessionRange<'_>) -> impl Iterator<Item = &Vec<V>> {
+        self.log(range.topic, range.partition).batches_of(range.from, range.first, range.last)
+    }
+
+    /// Fetch: counts a session's records.
+    pub fn count(&mut self, range: &SessionRange<'_>) -> u64 {
+        self.batches(range).map(|batch| batch.len() as u64).sum()
+    }
+
     /// Fetch and Produce: writes a session's batches once more.
     pub fn copy(&mut self, range: &CopyRange<'_>) -> Result<Copied, i16> {
-        let log = self.log(range.topic, range.partition);
-        let batches: Vec<Vec<V>> = log.batches_of(range.from, range.first, range.last).cloned().collect();
+        let batches: Vec<Vec<V>> = self.batches(&range.of).cloned().collect();
         let mut copied = Copied { records: 0, first: -1, last: -1, left_out: None };
         for batch in batches {
             let records = batch.len() as u64;
-            let (first, last) = self.produce(range.id, range.to, range.topic, range.partition, batch)?;
+            let (first, last) = self.produce(range.id, range.to, range.of.topic, range.of.partition, batch)?;
             copied.first = if copied.records == 0 { first } else { copied.first };
             (copied.records, copied.last) = (copied.records + records, last);
         }

@@ -43,7 +43,7 @@ pub(crate) struct Kafka {
     pub shards: usize,
     /// Retention has removed what readers of committed data have seen.
     pub trimmed: bool,
-    /// Coordinators have forgotten ids, or somebody may have taken over one that is listed: it is not known any
+    /// Coordinators have forgotten ids, or somebody may have taken over one that is listed: they do not know any
     /// more how its transaction ended.
     pub disturbed: bool,
 }
@@ -94,9 +94,16 @@ impl Kafka {
         self.clusters.values_mut().map(|cluster| cluster.rob(millis(now_ms))).sum()
     }
 
-    /// Of the transaction that ends next in each cluster, no partition has a leader.
+    /// Of the transaction that ends next in each cluster, half of the partitions have no leader.
     pub fn forget_markers(&mut self) {
+        // Who mends it takes over an id that may be listed.
+        self.disturbed = true;
         self.clusters.values_mut().for_each(Cluster::forget_markers);
+    }
+
+    /// Whether something was committed of which no log says so.
+    pub fn has_unproven(&self) -> bool {
+        self.clusters.values().any(Cluster::has_unproven)
     }
 
     /// Retention removes what is not held by an open transaction.

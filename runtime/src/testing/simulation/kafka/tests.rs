@@ -1,7 +1,7 @@
 //! The rules of the simulated cluster, as they were seen on real ones.
 
 use super::cluster::{Cluster, Delayed, FENCED, INVALID_STATE, UNKNOWN_PRODUCER};
-use crate::transaction::{BatchHeader, CopyRange, Isolation, Marker, Producer};
+use crate::transaction::{BatchHeader, CopyRange, Isolation, Marker, Producer, SessionRange};
 
 const TIMEOUT_MS: i32 = 1_000;
 
@@ -102,7 +102,9 @@ fn a_copy_is_a_transaction_of_its_own_behind_everything() {
     let last = write(&mut cluster, "a", old, &[3], 2);
     cluster.expire(i64::MAX);
     let to = cluster.take_over("a~r1", TIMEOUT_MS);
-    let range = CopyRange { id: "a~r1", from: old, to, topic: "t", partition: 0, first, last };
+    let of = SessionRange { from: old, topic: "t", partition: 0, first, last };
+    assert_eq!(cluster.count(&of), 3);
+    let range = CopyRange { of, id: "a~r1", to };
     assert_eq!(cluster.copy(&range), Err(INVALID_STATE), "its partition was not added");
     cluster.add("a~r1", to, "t", 0, 9).unwrap();
     let copied = cluster.copy(&range).unwrap();
