@@ -99,9 +99,14 @@ impl Runner {
         let Claimed { log, restored, permit, .. } = start.claimed;
         let (mut log, restored) = (log, restored.map(|manifest| manifest.cut));
         let (now, accept_data_loss) = (self.environment.clock(), self.settings.checkpoint.accept_data_loss);
+        let finished = restored.clone().filter(|_| start.finished);
         participants.recover(&mut log.recovery(restored, permit, accept_data_loss, || now.now_ms()))?;
         crash_point("recovered");
-        if start.finished {
+        if let Some(finished) = finished {
+            // Who starts it once more, long after, may have nobody left to ask how its output has ended.
+            if let Err(error) = log.close_restored(finished, now.now_ms()) {
+                tracing::warn!(%error, "that the last checkpoint's output is committed could not be noted");
+            }
             tracing::info!(
                 "all input was read and committed by an earlier run; to process it anew, give the job another checkpoint folder \
                  (--checkpoint-dir) and its sinks another place"

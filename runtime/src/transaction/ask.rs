@@ -1,6 +1,6 @@
 //! Asks for a transaction's fate: the coordinator first; where it does not know any more, the logs.
 
-use super::brokers::{Brokers, Isolation, Marker, Peek};
+use super::brokers::{Brokers, Isolation, Marker, Peek, Topic};
 use super::committable::{KafkaCommittable, PartitionRange};
 use super::fate::{self, Fate};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,9 +48,9 @@ pub fn ask(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<Fate> 
 /// What the logs of all partitions say, and whether a later look may say more.
 fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate, bool)> {
     let (mut fates, mut may_change) = (Vec::new(), false);
-    let mut topics = TopicIds::default();
+    let mut topics = Topics::default();
     for range in &ours.partitions {
-        if !topics.has(brokers, range)? {
+        if !topics.has(brokers, ours, range)? {
             fates.push(Fate::Unknown(format!("the topic {} was deleted since", range.topic)));
             continue;
         }
@@ -71,20 +71,29 @@ fn of_logs(brokers: &mut impl Brokers, ours: &KafkaCommittable) -> Result<(Fate,
     Ok((fate::agree(fates), may_change))
 }
 
-/// The ids of topics, each asked for once: it takes a while until it is certain that one is gone.
+/// The topics that have their names now, each asked for once: it takes a while until it is certain that one is gone.
 #[derive(Debug, Default)]
-pub(super) struct TopicIds(BTreeMap<String, Option<String>>);
+pub(super) struct Topics(BTreeMap<String, Option<Topic>>);
 
-impl TopicIds {
-    /// Whether there is still the topic that a range is in.
-    pub fn has(&mut self, brokers: &mut impl Brokers, range: &PartitionRange) -> Result<bool> {
-        Ok(self.get(brokers, &range.topic)?.as_ref() == Some(&range.topic_id))
+impl Topics {
+    /// Whether there is still the topic that a range of a listed transaction is in. Its id may be that of a former
+    /// one, as a writer that goes on when its topic was deleted and created again does not learn of the new id: what
+    /// the log has of this producer session at this offset can be nothing else then.
+    pub fn has(&mut self, brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<bool> {
+        match self.get(brokers, &range.topic)? {
+            Some(topic) if topic.id == range.topic_id => Ok(true),
+            Some(topic) if range.partition < topic.partitions => {
+                let first = brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
+                Ok(first.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), range.first)))
+            }
+            _ => Ok(false),
+        }
     }
 
-    pub fn get(&mut self, brokers: &mut impl Brokers, topic: &str) -> Result<&Option<String>> {
-        Ok(match self.0.entry(topic.to_owned()) {
+    pub fn get(&mut self, brokers: &mut impl Brokers, name: &str) -> Result<&Option<Topic>> {
+        Ok(match self.0.entry(name.to_owned()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(brokers.topic_id(topic)?),
+            Entry::Vacant(unknown) => unknown.insert(brokers.topic(name)?),
         })
     }
 }

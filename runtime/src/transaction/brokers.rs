@@ -33,11 +33,11 @@ pub trait Brokers {
     fn end(&mut self, id: &str, producer: Producer, commit: bool) -> Result<i16>;
 
     /// Starts a new producer session of a transactional id (InitProducerId): aborts what the id has
-    /// open and locks out whoever was using it.
+    /// open and locks out whoever was using it. Its transactions last as long as the sink's do now.
     ///
     /// # Errors
     /// No answer in time, or a missing right.
-    fn take_over(&mut self, id: &str, timeout_ms: i32) -> Result<Producer>;
+    fn take_over(&mut self, id: &str) -> Result<Producer>;
 
     /// The transactional ids that begin so, of all brokers, each with its state (ListTransactions).
     ///
@@ -45,11 +45,11 @@ pub trait Brokers {
     /// A broker did not answer in time: what it coordinates is not known.
     fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>>;
 
-    /// A topic's id; `None` if there was no such topic, even after waiting for a broker that starts.
+    /// The topic of this name; `None` if there was none, even after waiting for a broker that starts.
     ///
     /// # Errors
     /// No answer in time.
-    fn topic_id(&mut self, topic: &str) -> Result<Option<String>>;
+    fn topic(&mut self, name: &str) -> Result<Option<Topic>>;
 
     /// The first offset that the log still has (ListOffsets).
     ///
@@ -181,6 +181,15 @@ impl BatchHeader {
         let same = self.producer_id == producer.id && self.producer_epoch == producer.epoch;
         same && !self.control && self.first <= offset && offset <= self.last
     }
+}
+
+/// The topic that has a name now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Another one for each topic that ever had the name.
+    pub id: String,
+    /// How many partitions it has.
+    pub partitions: i32,
 }
 
 /// A transaction that has no end yet in a partition.

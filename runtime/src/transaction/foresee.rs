@@ -1,7 +1,7 @@
 //! What recovery would make of what a manifest lists, without doing any of it: `settle` and `participant` do
 //! what is foreseen here.
 
-use super::ask::{TopicIds, ask};
+use super::ask::{Topics, ask};
 use super::brokers::Brokers;
 use super::committable::KafkaCommittable;
 use super::fate::Fate;
@@ -42,7 +42,7 @@ fn outlook(brokers: &mut impl Brokers, cluster_id: &str, ours: &KafkaCommittable
     let why = match ask(brokers, ours)? {
         Fate::Committed => return Ok(Outlook::Committed),
         Fate::Unknown(why) => return Ok(Outlook::Stop(why)),
-        Fate::Open if !is_behind && all_there(brokers, ours, &mut TopicIds::default())? => return Ok(Outlook::Commit),
+        Fate::Open if !is_behind && all_there(brokers, ours, &mut Topics::default())? => return Ok(Outlook::Commit),
         Fate::Open if !is_behind => {
             format!("{records} records of {id} are open, and not all can be committed any more")
         }

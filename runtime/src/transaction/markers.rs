@@ -8,7 +8,7 @@
 //! A new session of the same transactional id that ends in the partition writes what is missing. Cut short, it
 //! is gone on with, so that nobody aborts what is to be committed.
 
-use super::ask::TopicIds;
+use super::ask::Topics;
 use super::brokers::{Brokers, Marker, Producer};
 use super::committable::{KafkaCommittable, PartitionRange};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,7 +34,7 @@ pub(super) fn end_everywhere(
     brokers: &mut impl Brokers,
     ended: &KafkaCommittable,
     commit: bool,
-    topics: &mut TopicIds,
+    topics: &mut Topics,
 ) -> Result<bool> {
     if planted(Bug::MarkersNotLookedAt) {
         return Ok(false);
@@ -124,7 +124,7 @@ fn session(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<Produ
     let begun = described.filter(|it| {
         it.state == "Ongoing" && it.producer.id == ended.producer_id && it.producer.epoch > ended.producer_epoch
     });
-    begun.map_or_else(|| brokers.take_over(&ended.transactional_id, ended.timeout_ms), |it| Ok(it.producer))
+    begun.map_or_else(|| brokers.take_over(&ended.transactional_id), |it| Ok(it.producer))
 }
 
 /// Waits until the coordinator says that all markers are written. Only then are leaders asked: a marker that one
@@ -154,11 +154,11 @@ fn wait_until_written(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> R
 fn still_open<'a>(
     brokers: &mut impl Brokers,
     ended: &'a KafkaCommittable,
-    topics: &mut TopicIds,
+    topics: &mut Topics,
 ) -> Result<Vec<&'a PartitionRange>> {
     let mut asked: Vec<&PartitionRange> = Vec::new();
     for range in &ended.partitions {
-        if topics.has(brokers, range)? {
+        if topics.has(brokers, ended, range)? {
             asked.push(range);
         }
     }

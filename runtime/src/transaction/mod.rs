@@ -54,7 +54,7 @@ mod tests;
 pub use ask::ask;
 pub use brokers::{
     BatchHeader, Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer,
-    SessionRange,
+    SessionRange, Topic,
 };
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
 pub use fate::Fate;

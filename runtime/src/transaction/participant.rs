@@ -1,6 +1,6 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
-use super::ask::{TopicIds, look};
+use super::ask::{Topics, look};
 use super::brokers::{Brokers, Described, Producer};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
 use super::ids::{Ids, is_replay, slot_of};
@@ -30,7 +30,7 @@ pub struct Transactions<B, P> {
     prepared: BTreeMap<Epoch, Vec<P>>,
     /// The ids of earlier attempts that recovery has taken over, with their new sessions, by producer id.
     former: BTreeMap<i64, (String, Producer)>,
-    topics: TopicIds,
+    topics: Topics,
 }
 
 /// What a producer's transaction holds, once every record has arrived.
@@ -54,7 +54,7 @@ const ABORTED: &str = "CompleteAbort";
 impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// `ids` are this attempt's; `timeout` is after which time the broker aborts a transaction.
     pub fn new(brokers: B, cluster_id: String, ids: Ids, timeout: Duration) -> Self {
-        let (prepared, former, topics) = (BTreeMap::new(), BTreeMap::new(), TopicIds::default());
+        let (prepared, former, topics) = (BTreeMap::new(), BTreeMap::new(), Topics::default());
         Self { brokers, cluster_id, ids, timeout, prepared, former, topics }
     }
 
@@ -98,26 +98,25 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// Aborts what earlier attempts have open and no manifest lists, and locks out its former users; the
     /// number of open ones.
     fn abort_lingering(&mut self, listed: &BTreeSet<String>) -> Result<usize> {
-        let timeout_ms = i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX);
         let known = self.brokers.list(self.ids.prefix())?.into_iter();
         let known = known.filter(|(id, _)| self.ids.is_earlier(id) && !listed.contains(id));
         let (mut ended, open): (Vec<_>, Vec<_>) = known.partition(|(_, state)| ENDED.contains(&state.as_str()));
         for (id, state) in &open {
             tracing::debug!(target: "staunch::kafka", id, state, "left open by an earlier attempt");
             reach_open(&mut self.brokers, id)?;
-            self.take_over(id, timeout_ms)?;
+            self.take_over(id)?;
         }
         // A replay's id is used by nobody after its recovery. But what was aborted may be open somewhere.
         ended.retain(|(id, state)| !is_replay(id) || state == ABORTED);
         ended.sort_by_key(|(id, _)| Reverse(slot_of(id)));
         for (id, _) in ended.iter().take(LOCKED_OUT_MAX) {
-            self.take_over(id, timeout_ms)?;
+            self.take_over(id)?;
         }
         Ok(open.len())
     }
 
-    fn take_over(&mut self, id: &str, timeout_ms: i32) -> Result<()> {
-        let session = self.brokers.take_over(id, timeout_ms)?;
+    fn take_over(&mut self, id: &str) -> Result<()> {
+        let session = self.brokers.take_over(id)?;
         self.former.insert(session.id, (id.to_owned(), session));
         Ok(())
     }
@@ -276,7 +275,7 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     }
 
     fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
-        match settle(&mut self.brokers, transaction, Wish::Commit, &mut TopicIds::default())? {
+        match settle(&mut self.brokers, transaction, Wish::Commit, &mut Topics::default())? {
             Ended::Committed => Ok(()),
             Ended::Aborted => {
                 let message = format!(

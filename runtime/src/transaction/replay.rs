@@ -13,7 +13,7 @@
 //! and there is a new committable only if the old one was aborted, which is final. A crash before R4
 //! leaves an orphan that the next attempt aborts; after it, the new committable is open, and committed.
 
-use super::ask::{TopicIds, look};
+use super::ask::{Topics, look};
 use super::brokers::{Brokers, CopyRange, Producer, SessionRange};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared};
 use super::ids::Ids;
@@ -30,7 +30,7 @@ pub(super) fn replay(
     published: Published,
     transactions: &[KafkaCommittable],
     aborted: &[usize],
-    topics: &mut TopicIds,
+    topics: &mut Topics,
     recovery: &mut Recovery<'_>,
 ) -> Result<Option<Published>> {
     let mut new = transactions.to_vec();
@@ -124,7 +124,7 @@ impl Losses {
 /// How many of a transaction's records cannot be written again, and why; `None` if none is known to be gone.
 pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<(u64, String)>> {
     let mut losses = Losses::default();
-    find(brokers, old, &mut TopicIds::default(), &mut losses)?;
+    find(brokers, old, &mut Topics::default(), &mut losses)?;
     Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
 }
 
@@ -139,7 +139,7 @@ struct Found<'a> {
 fn find<'a>(
     brokers: &mut impl Brokers,
     old: &'a KafkaCommittable,
-    topics: &mut TopicIds,
+    topics: &mut Topics,
     losses: &mut Losses,
 ) -> Result<Vec<Found<'a>>> {
     let mut found = Vec::new();
@@ -161,13 +161,12 @@ fn there(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
     range: &PartitionRange,
-    topics: &mut TopicIds,
+    topics: &mut Topics,
 ) -> Result<(u64, Option<String>)> {
     let none = |why: &str| Ok((0, Some(why.to_owned())));
-    match topics.get(brokers, &range.topic)? {
-        None => return none("the topic was deleted"),
-        Some(id) if *id != range.topic_id => return none("the topic was deleted and created again"),
-        Some(_) => {}
+    if !topics.has(brokers, old, range)? {
+        let is_another = topics.get(brokers, &range.topic)?.is_some();
+        return none(if is_another { "the topic was deleted and created again" } else { "the topic was deleted" });
     }
     let log_start = brokers.log_start(&range.topic, range.partition)?;
     if log_start > range.last {
@@ -213,7 +212,7 @@ fn rewrite(
         return Ok(None);
     }
     crash_point("kafka-before-replay");
-    let producer = brokers.take_over(&id, old.timeout_ms)?;
+    let producer = brokers.take_over(&id)?;
     let named: Vec<(&str, i32)> =
         there.iter().map(|found| (found.range.topic.as_str(), found.range.partition)).collect();
     brokers.add_partitions(&id, producer, &named)?;

@@ -1,6 +1,6 @@
 //! Makes sure that what a manifest lists is committed, whoever prepared it.
 
-use super::ask::{TopicIds, ask};
+use super::ask::{Topics, ask};
 use super::brokers::{Brokers, Isolation};
 use super::committable::{KafkaCommittable, Prepared};
 use super::fate::Fate;
@@ -43,7 +43,7 @@ pub(super) fn settle(
     brokers: &mut impl Brokers,
     ours: &KafkaCommittable,
     wish: Wish,
-    topics: &mut TopicIds,
+    topics: &mut Topics,
 ) -> Result<Ended> {
     if planted(Bug::AnswerDecides) {
         let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
@@ -83,9 +83,9 @@ pub(super) fn settle(
 /// Kafka 4 forgets the markers of partitions without a leader when a transaction ends: it counts as
 /// complete, and their readers wait for ever (KAFKA-20734). So all have to answer first; the error names
 /// the one that does not. Those of a topic that is gone never will, and have no readers.
-fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<()> {
+fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut Topics) -> Result<()> {
     for range in &ours.partitions {
-        if topics.has(brokers, range)? {
+        if topics.has(brokers, ours, range)? {
             brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
         }
     }
@@ -93,9 +93,9 @@ fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut T
 }
 
 /// Whether there still is each topic that the transaction has records in.
-pub(super) fn all_there(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut TopicIds) -> Result<bool> {
+pub(super) fn all_there(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut Topics) -> Result<bool> {
     for range in &ours.partitions {
-        if !topics.has(brokers, range)? {
+        if !topics.has(brokers, ours, range)? {
             return Ok(false);
         }
     }
@@ -106,9 +106,10 @@ pub(super) fn all_there(brokers: &mut impl Brokers, ours: &KafkaCommittable, top
 /// waits for what was written to a topic that is gone.
 pub(super) fn reach_open(brokers: &mut impl Brokers, id: &str) -> Result<()> {
     let Some(described) = brokers.describe(id)? else { return Ok(()) };
-    let mut topics = TopicIds::default();
+    let mut topics = Topics::default();
     for (topic, partition) in described.partitions {
-        if topics.get(brokers, &topic)?.is_some() {
+        // One that was created again may have fewer.
+        if topics.get(brokers, &topic)?.as_ref().is_some_and(|topic| partition < topic.partitions) {
             brokers.log_start(&topic, partition)?;
         }
     }
@@ -126,7 +127,7 @@ pub(super) fn settle_published(
     mut wish: Wish,
     check: impl Fn(&KafkaCommittable) -> Result<()>,
 ) -> Result<(Option<Prepared>, bool)> {
-    let (mut replays, mut topics) = (0, TopicIds::default());
+    let (mut replays, mut topics) = (0, Topics::default());
     loop {
         let prepared = listed(&published)?;
         prepared.transactions().iter().try_for_each(&check)?;

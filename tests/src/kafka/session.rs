@@ -147,7 +147,7 @@ impl Session {
         let described = cluster.describe(&self.id, WITHIN).expect("an answer").expect("a known id");
         assert_eq!(described.state, "Ongoing", "only an open transaction can be prepared");
         let known = self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut topic_id = |topic: &str| cluster.topic_id(topic, WITHIN).expect("an answer").expect("the topic exists");
+        let mut topic_id = |topic: &str| cluster.topic(topic, WITHIN).expect("an answer").expect("the topic exists").id;
         let partitions = known.0.iter().map(|((topic, partition), &(first, last, records))| PartitionRange {
             topic: topic.clone(),
             topic_id: topic_id(topic),

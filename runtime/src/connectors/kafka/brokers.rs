@@ -5,7 +5,7 @@
 use super::wire::Cluster;
 use crate::error::Result;
 use crate::transaction::{
-    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange,
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
 };
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,14 @@ const EXISTS_WITHIN: Duration = Duration::from_secs(10);
 /// The brokers of one cluster.
 pub(super) struct KafkaBrokers {
     pub cluster: Cluster,
+    /// After which time transactions of sessions begun here are aborted.
+    timeout: Duration,
     started: Instant,
 }
 
 impl KafkaBrokers {
-    pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, started: Instant::now() }
+    pub fn new(cluster: Cluster, timeout: Duration) -> Self {
+        Self { cluster, timeout, started: Instant::now() }
     }
 }
 
@@ -43,17 +45,16 @@ impl Brokers for KafkaBrokers {
         self.cluster.end(id, producer, commit, ANSWER_WITHIN)
     }
 
-    fn take_over(&mut self, id: &str, timeout_ms: i32) -> Result<Producer> {
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-        self.cluster.init_producer_id(id, timeout, ANSWER_WITHIN)
+    fn take_over(&mut self, id: &str) -> Result<Producer> {
+        self.cluster.init_producer_id(id, self.timeout, ANSWER_WITHIN)
     }
 
     fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
         self.cluster.list(prefix, ANSWER_WITHIN)
     }
 
-    fn topic_id(&mut self, topic: &str) -> Result<Option<String>> {
-        self.cluster.topic_id(topic, EXISTS_WITHIN)
+    fn topic(&mut self, name: &str) -> Result<Option<Topic>> {
+        self.cluster.topic(name, EXISTS_WITHIN)
     }
 
     fn log_start(&mut self, topic: &str, partition: i32) -> Result<i64> {

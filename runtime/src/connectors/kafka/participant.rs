@@ -128,7 +128,8 @@ impl KafkaParticipant {
             claim_cluster(&cluster_id, context)?;
             let ids = Ids::new(context.job, context.lineage, context.attempt);
             checks::cluster(&mut cluster, &options, context, &ids.producer(0))?;
-            let (brokers, timeout) = (KafkaBrokers::new(cluster), options.transaction_timeout);
+            let timeout = options.transaction_timeout;
+            let brokers = KafkaBrokers::new(cluster, timeout);
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long brokers have to answer one question of a person who waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Nothing is begun here.
+const NO_TIMEOUT: Duration = Duration::ZERO;
 
 /// Looks at the transactions of one cluster, without a producer.
 pub(super) struct KafkaTransactions {
@@ -23,7 +25,7 @@ pub(super) struct KafkaTransactions {
 impl KafkaTransactions {
     pub fn new(settings: &Settings) -> Result<Self> {
         let cluster = Cluster::new(&settings.brokers, settings.security()?)?;
-        Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster), cluster_id: None })
+        Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster, NO_TIMEOUT), cluster_id: None })
     }
 
     fn cluster_id(&mut self) -> Result<&str> {

@@ -38,7 +38,23 @@ impl ClaimedLog {
         }
         let newest = read_slots(&*self.store)?.pop();
         let Some((slot, Ok(Slot::Manifest(Manifest { cut, .. })))) = newest else { return Ok(()) };
-        if slot != self.last || cut.committables.is_empty() {
+        if slot != self.last {
+            return Ok(());
+        }
+        self.close_with(cut, now_ms)
+    }
+
+    /// The same for the restored checkpoint, when recovery has committed what it lists and nothing else is left to do.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_restored(&mut self, restored: Cut, now_ms: u64) -> Result<()> {
+        // What recovery has published anew is another one.
+        if self.published { self.close(now_ms) } else { self.close_with(restored, now_ms) }
+    }
+
+    fn close_with(&mut self, cut: Cut, now_ms: u64) -> Result<()> {
+        if cut.committables.is_empty() {
             return Ok(());
         }
         let epoch = cut.epoch;

@@ -240,13 +240,21 @@ fn a_clean_end_leaves_nothing_to_be_settled() {
     let restored = claim(&store, 2).restored.unwrap();
     assert_eq!(restored.cut, Cut { committables: Vec::new(), ..cut.clone() });
 
-    // A successor that has claimed goes on from what it found.
+    // One that finds nothing left to do but to commit closes what it restored.
     let mut log = claim(&store, 3).log;
+    log.close_restored(restored.cut, 13).unwrap();
+    assert_eq!(store.list().unwrap().len(), 5, "nothing is listed");
+    log.close_restored(cut.clone(), 13).unwrap();
+    assert_eq!(store.list().unwrap().len(), 6);
+    assert_eq!(claim(&store, 4).restored.unwrap().cut.committables, []);
+
+    // A successor that has claimed goes on from what it found.
+    let mut log = claim(&store, 5).log;
     assert!(matches!(log.publish(Cut { epoch: Epoch(2), ..cut }, 13).unwrap(), Publication::Published(_)));
-    let successor = claim(&store, 4);
+    let successor = claim(&store, 6);
     log.close(14).unwrap();
     assert_eq!(successor.restored.unwrap().cut.committables.len(), 1);
-    assert_eq!(store.list().unwrap().len(), 7);
+    assert_eq!(store.list().unwrap().len(), 10);
 }
 
 #[test]

@@ -55,6 +55,8 @@ struct Late {
 #[derive(Debug)]
 pub struct World {
     pub topic_id: Option<String>,
+    /// As many as there are, unless said otherwise.
+    pub known_partitions: Option<i32>,
     pub compacted: Option<bool>,
     pub partitions: Vec<Partition>,
     ids: BTreeMap<String, Coordinated>,
@@ -92,6 +94,7 @@ impl Cluster {
         let partitions = (0..2).map(|_| Partition::default()).collect();
         Self(Rc::new(RefCell::new(World {
             topic_id: Some("id-1".into()),
+            known_partitions: None,
             compacted: Some(false),
             partitions,
             ids: BTreeMap::new(),
@@ -131,6 +134,13 @@ impl Cluster {
         let mut world = self.0.borrow_mut();
         let until_ms = world.now_ms + seconds * 1_000;
         world.partitions.iter_mut().for_each(|partition| partition.new_leader = Some((shown, until_ms)));
+    }
+
+    /// The topic is deleted, and there is another one of its name.
+    pub fn create_anew(&self) {
+        let mut world = self.0.borrow_mut();
+        world.topic_id = Some("id-2".into());
+        world.partitions.iter_mut().for_each(|partition| *partition = Partition::default());
     }
 
     /// Forgets a transactional id.
@@ -308,7 +318,7 @@ impl Brokers for Cluster {
         Ok(world.end(id, producer, commit))
     }
 
-    fn take_over(&mut self, id: &str, _timeout_ms: i32) -> Result<Producer> {
+    fn take_over(&mut self, id: &str) -> Result<Producer> {
         let mut world = self.0.borrow_mut();
         world.asked.push(format!("take over {id}"));
         Ok(world.initialise(id))
@@ -324,8 +334,10 @@ impl Brokers for Cluster {
         Ok(listed)
     }
 
-    fn topic_id(&mut self, _topic: &str) -> Result<Option<String>> {
-        Ok(self.0.borrow().topic_id.clone())
+    fn topic(&mut self, _name: &str) -> Result<Option<Topic>> {
+        let world = self.0.borrow();
+        let partitions = world.known_partitions.unwrap_or(world.partitions.len() as i32);
+        Ok(world.topic_id.clone().map(|id| Topic { id, partitions }))
     }
 
     fn log_start(&mut self, _topic: &str, partition: i32) -> Result<i64> {

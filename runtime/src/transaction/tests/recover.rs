@@ -164,7 +164,7 @@ fn a_replay_that_was_aborted_is_replayed() {
         published,
         &listed,
         &[0],
-        &mut ask::TopicIds::default(),
+        &mut ask::Topics::default(),
         &mut recovery,
     );
     assert!(replaced.unwrap().is_some());
@@ -330,7 +330,7 @@ fn a_topic_that_was_created_anew_gets_nothing_written() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1, 2]);
     cluster.expire("job/lineage/1-0");
-    cluster.0.borrow_mut().topic_id = Some("id-2".into());
+    cluster.create_anew();
     let error = recover(&cluster, [&old], false).unwrap_err();
     assert!(error.data_loss().expect("the loss is known").reason.contains("created again"), "{error}");
     assert_eq!(cluster.asked("copy"), 0);
@@ -340,10 +340,13 @@ fn a_topic_that_was_created_anew_gets_nothing_written() {
 
 #[test]
 fn an_open_transaction_whose_topic_is_gone_is_a_loss() {
-    for (now, says) in [(None, "was deleted"), (Some("id-2".to_owned()), "created again")] {
+    for (is_there, says) in [(false, "was deleted"), (true, "created again")] {
         let cluster = Cluster::new();
         let old = written(&cluster, 0, 1, &[1, 2, 3]);
-        cluster.0.borrow_mut().topic_id = now;
+        cluster.create_anew();
+        if !is_there {
+            cluster.0.borrow_mut().topic_id = None;
+        }
         for _ in 0..2 {
             let error = recover(&cluster, [&old], false).unwrap_err();
             let loss = error.data_loss().expect("the loss is known");
@@ -505,7 +508,7 @@ fn a_committed_transaction_is_visible_where_kafka_forgot_to_end_it() {
     cluster.0.borrow_mut().forgets = vec![1];
     assert!(matches!(live.commit(), Answer::Clean));
     let mut brokers = cluster.clone();
-    let session = brokers.take_over("job/lineage/1-0", 60_000).unwrap();
+    let session = brokers.take_over("job/lineage/1-0").unwrap();
     brokers.add_partitions("job/lineage/1-0", session, &[("t", 1)]).unwrap();
     recover(&cluster, [&listed], false).unwrap();
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
@@ -529,4 +532,29 @@ fn what_no_manifest_lists_is_aborted_where_kafka_forgot_to() {
         assert_eq!((cluster.0.borrow().open_in_all(), cluster.committed()), (0, vec![vec![], vec![]]));
         assert_eq!(cluster.asked("open in"), 1);
     }
+}
+
+/// The writer went on by the topic's name, and nobody told it the new id.
+#[test]
+fn what_lies_in_a_topic_that_was_created_anew_is_there_whatever_its_id() {
+    for expired in [false, true] {
+        let cluster = Cluster::new();
+        let listed = written(&cluster, 0, 1, &[1, 2]);
+        cluster.0.borrow_mut().topic_id = Some("id-2".into());
+        if expired {
+            cluster.expire("job/lineage/1-0");
+        }
+        recover(&cluster, [&listed], false).unwrap();
+        assert_eq!((cluster.committed(), cluster.asked("copy")), (vec![vec![2], vec![1]], if expired { 2 } else { 0 }));
+    }
+}
+
+/// Nobody waits for a leader that there never will be.
+#[test]
+fn a_partition_that_a_topic_has_no_more_is_not_asked() {
+    let cluster = Cluster::new();
+    written(&cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().known_partitions = Some(1);
+    recover(&cluster, [], false).unwrap();
+    assert_eq!((cluster.asked("log start 0"), cluster.asked("log start 1")), (1, 0));
 }

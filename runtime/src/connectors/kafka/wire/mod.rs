@@ -27,7 +27,7 @@ pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 
 pub use crate::transaction::{
-    BatchHeader, Copied, CopyRange, Counted, Described, Marker, OpenIn, Peek, Producer, SessionRange,
+    BatchHeader, Copied, CopyRange, Counted, Described, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
 };
 
 use super::security::Security;
@@ -70,13 +70,12 @@ impl Cluster {
         self.runtime.block_on(self.network.cluster_id(by(within)))
     }
 
-    /// A topic's id, another one for each topic that ever had the name; `None` if all the time there was
-    /// no such topic.
+    /// The topic of this name; `None` if all the time there was no such topic.
     ///
     /// # Errors
     /// `Sink` when no broker answers in time.
-    pub fn topic_id(&mut self, topic: &str, within: Duration) -> Result<Option<String>> {
-        self.runtime.block_on(self.network.topic_id(topic, by(within)))
+    pub fn topic(&mut self, name: &str, within: Duration) -> Result<Option<Topic>> {
+        self.runtime.block_on(self.network.topic(name, by(within)))
     }
 
     /// Who the brokers take us for, for people.

@@ -7,6 +7,7 @@ use super::refusal;
 use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Cancellation;
+use crate::transaction::Topic;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
@@ -201,24 +202,28 @@ impl Network {
         .await
     }
 
-    pub async fn topic_id(&mut self, topic: &str, deadline: Instant) -> Result<Option<String>> {
+    pub async fn topic(&mut self, name: &str, deadline: Instant) -> Result<Option<Topic>> {
         // A broker that has just started knows no topics yet: that there is none counts only when time is up, and
         // when nothing was left unanswered since but the last question of all, which had no time.
         let (mut is_unknown, mut unanswered) = (false, 0);
-        let asking = format!("asking for the topic {topic}");
+        let asking = format!("asking for the topic {name}");
         let found = self.until(deadline, &asking, async |network| {
             unanswered += 1;
-            let metadata = network.metadata(Some(topic), deadline).await?;
+            let metadata = network.metadata(Some(name), deadline).await?;
             unanswered = 0;
-            let Some(found) = metadata.topics.first() else { return Err(trouble(0, topic)) };
+            let Some(found) = metadata.topics.first() else { return Err(trouble(0, name)) };
             is_unknown = found.error_code == UNKNOWN_TOPIC;
             match found.error_code {
-                0 => Ok(found.topic_id.to_string()),
-                code => Err(trouble(code, topic)),
+                0 => Ok(Topic {
+                    id: found.topic_id.to_string(),
+                    partitions: i32::try_from(found.partitions.len()).unwrap_or(i32::MAX),
+                }),
+                code => Err(trouble(code, name)),
             }
         });
         match found.await {
-            Err(_) if is_unknown && unanswered <= 1 => Ok(None),
+            // Not one that was cut short by a cancellation or a refusal.
+            Err(_) if is_unknown && unanswered <= 1 && Instant::now() + PAUSE >= deadline => Ok(None),
             found => found.map(Some),
         }
     }

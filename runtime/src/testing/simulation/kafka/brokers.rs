@@ -1,14 +1,20 @@
 //! [`SimulatedBrokers`]: a cluster of the world, as the transaction protocol asks it.
 
-use super::Connection;
 use super::cluster::Delayed;
+use super::{Connection, timeout_ms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::{
-    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange,
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
 };
 use std::time::Duration;
 
 pub(super) struct SimulatedBrokers(pub Connection);
+
+impl SimulatedBrokers {
+    fn timeout_ms(&self) -> i32 {
+        timeout_ms(self.0.world.with(|state| state.kafka.timeout))
+    }
+}
 
 /// A topic's id. None is ever deleted.
 pub(super) fn id_of_topic(topic: &str) -> String {
@@ -42,7 +48,8 @@ impl Brokers for SimulatedBrokers {
         Ok(code)
     }
 
-    fn take_over(&mut self, id: &str, timeout_ms: i32) -> Result<Producer> {
+    fn take_over(&mut self, id: &str) -> Result<Producer> {
+        let timeout_ms = self.timeout_ms();
         let later = Delayed::TakeOver { id: id.to_owned(), timeout_ms };
         let taken = self
             .0
@@ -55,8 +62,8 @@ impl Brokers for SimulatedBrokers {
         self.0.ask("sink-list", "a list", |cluster, _| cluster.list(prefix))
     }
 
-    fn topic_id(&mut self, topic: &str) -> Result<Option<String>> {
-        Ok(Some(id_of_topic(topic)))
+    fn topic(&mut self, name: &str) -> Result<Option<Topic>> {
+        Ok(Some(Topic { id: id_of_topic(name), partitions: 1 }))
     }
 
     fn log_start(&mut self, topic: &str, partition: i32) -> Result<i64> {
