@@ -5,6 +5,7 @@ mod checks;
 mod conformance;
 mod dead;
 mod expiry;
+mod forgotten;
 mod kills;
 mod lost;
 mod messages;

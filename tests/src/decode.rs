@@ -30,6 +30,7 @@ pub fn batches(bytes: &[u8]) {
 
 /// A transaction in a manifest.
 pub fn committable(bytes: &[u8]) {
+    let _ = KafkaCommittable::all_from_bytes(bytes);
     let _ = KafkaCommittable::from_bytes(bytes);
 }
 

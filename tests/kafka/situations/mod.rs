@@ -159,9 +159,12 @@ fn says(client: &Client, ours: &KafkaCommittable) -> Option<Ending> {
 /// Holds what is said against what became of it.
 pub fn check(client: &Client, ours: &KafkaCommittable, ending: Ending, knows: Knows) {
     let told = |known: bool| known.then_some(ending);
-    // Another topic has the name now. Comes first: nothing can be written again then, and recovery changes nothing.
+    // Another topic has the name now, with fewer partitions. Comes first: nothing can be written again then, and
+    // recovery changes nothing.
     let mut by_the_coordinator = ours.clone();
-    by_the_coordinator.partitions.iter_mut().for_each(|range| range.topic_id = "another".into());
+    for range in &mut by_the_coordinator.partitions {
+        (range.topic_id, range.partition) = ("another".into(), range.partition + 1_000);
+    }
     assert_eq!(says(client, &by_the_coordinator), told(knows.coordinator), "by the coordinator alone");
     assert_eq!(says(client, ours), told(knows.log || knows.coordinator), "by all evidence");
     // Of another start the coordinator knows nothing.

@@ -67,6 +67,27 @@ impl ThreeBrokers {
         name
     }
 
+    /// Waits until the cluster knows that a partition's leader is away, and has no other.
+    ///
+    /// # Panics
+    /// If it has one for a minute.
+    pub fn until_leaderless(&self, topic: &str, partition: i32) {
+        let consumer: BaseConsumer = self.client().config().create().expect("a legal configuration");
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5));
+            let leaderless = metadata.is_ok_and(|metadata| {
+                let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+                partitions.any(|found| found.id() == partition && found.leader() < 0)
+            });
+            if leaderless {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{topic}/{partition} still has a leader");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Which broker leads a partition now. Waits until there is one.
     ///
     /// # Panics

@@ -5,10 +5,10 @@
 use super::shape;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, DescribeConfigsRequest, DescribeTransactionsRequest,
-    EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
-    ListTransactionsRequest, MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, SaslAuthenticateRequest,
-    SaslHandshakeRequest,
+    AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, DescribeConfigsRequest, DescribeProducersRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
+    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -88,6 +88,7 @@ pub fn read_answer(key: i16, version: i16, bytes: &[u8]) -> Result<(), String> {
         Ok(ApiKey::EndTxn) => of::<EndTxnRequest>(bytes, version),
         Ok(ApiKey::DescribeConfigs) => of::<DescribeConfigsRequest>(bytes, version),
         Ok(ApiKey::SaslAuthenticate) => of::<SaslAuthenticateRequest>(bytes, version),
+        Ok(ApiKey::DescribeProducers) => of::<DescribeProducersRequest>(bytes, version),
         Ok(ApiKey::DescribeTransactions) => of::<DescribeTransactionsRequest>(bytes, version),
         Ok(ApiKey::ListTransactions) => of::<ListTransactionsRequest>(bytes, version),
         _ => Err(format!("request {key} is never sent")),

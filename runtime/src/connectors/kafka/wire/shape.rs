@@ -46,6 +46,7 @@ pub(super) fn of(key: i16, version: i16) -> Option<Shape> {
         (26, 3..=4) => END_TRANSACTION,
         (32, 4) => CONFIGS,
         (36, 2) => SASL_AUTHENTICATE,
+        (61, 0) => PRODUCERS,
         (65, 0) => TRANSACTIONS,
         (66, 0..=1) => TRANSACTION_LIST,
         _ => return None,
@@ -158,6 +159,22 @@ const CONFIGS: Shape = &[
 ];
 
 const SASL_AUTHENTICATE: Shape = &[Fixed(2), Text, Text, Fixed(8), END];
+
+const PRODUCERS: Shape = &[
+    Fixed(4),
+    List(&[
+        Text, // topic
+        List(&[
+            Fixed(4 + 2), // partition, error
+            Text,         // message
+            // producer, epoch, sequence, time, coordinator's epoch, first offset of its transaction
+            List(&[Fixed(8 + 4 + 4 + 8 + 4 + 8), END]),
+            END,
+        ]),
+        END,
+    ]),
+    END,
+];
 
 const TRANSACTIONS: Shape = &[
     Fixed(4),

@@ -243,3 +243,26 @@ fn what_a_new_leader_does_not_show_yet_is_waited_for() {
     let error = copy(usize::MAX, SHORT).unwrap_err();
     assert!(error.message().contains("shows nothing from offset 0 on"), "{error}");
 }
+
+/// A broker that knows no topic, as one that has just started.
+fn without_topics() -> String {
+    broker(|_, key| {
+        Reaction::Answer(if key == ApiKey::ApiVersions as i16 {
+            sound(key)
+        } else {
+            let name = Some(TopicName(StrBytes::from_static_str("t")));
+            let unknown = MetadataResponseTopic::default().with_name(name).with_error_code(network::UNKNOWN_TOPIC);
+            written(&MetadataResponse::default().with_topics(vec![unknown]), 12, true)
+        })
+    })
+}
+
+#[test]
+fn that_there_is_no_topic_counts_only_when_time_is_up() {
+    let mut cluster = Cluster::new(&without_topics(), Security::Plaintext).unwrap();
+    assert_eq!(cluster.topic("t", SHORT).unwrap(), None);
+    let cancellation = Cancellation::default();
+    cluster.cancelled_by(cancellation.clone());
+    cancellation.cancel();
+    assert!(cluster.topic("t", WITHIN).is_err(), "nobody waited for a broker that starts");
+}

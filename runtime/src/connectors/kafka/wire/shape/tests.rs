@@ -7,6 +7,7 @@ use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatu
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::describe_transactions_response::{TopicData, TransactionState as DescribedState};
 use kafka_protocol::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, SnapshotId,
@@ -62,6 +63,11 @@ fn answers() -> Vec<(i16, i16, Vec<u8>)> {
         .with_results_by_partition(vec![AddPartitionsToTxnPartitionResult::default()]);
     let added = AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(vec![added]);
     all.push((24, 3, written(&added, 3)));
+    let producers = PartitionResponse::default()
+        .with_error_message(Some(text("no")))
+        .with_active_producers(vec![ProducerState::default(); 2]);
+    let producers = TopicResponse::default().with_name(topic()).with_partitions(vec![producers; 2]);
+    all.push((61, 0, written(&DescribeProducersResponse::default().with_topics(vec![producers]), 0)));
     let state = DescribedState::default()
         .with_transactional_id(TransactionalId(text("id")))
         .with_topics(vec![TopicData::default().with_topic(topic()).with_partitions(vec![1, 2])].into_iter().collect());
