@@ -150,7 +150,10 @@ fn recover(client: &Client, lineage: &str, folder: &Path, accept_data_loss: bool
         number += 1;
         publish(folder, number, listed)
     };
-    recovered_by(&sink(client, "any"), lineage, &listed, EPOCH, accept_data_loss, publish).map(drop)
+    let timeout_ms = parsed(&listed[0]).timeout_ms;
+    // The sink of the job that wrote it.
+    let sink = sink(client, "any").transaction_timeout(Duration::from_millis(timeout_ms.unsigned_abs().into()));
+    recovered_by(&sink, lineage, &listed, EPOCH, accept_data_loss, publish).map(drop)
 }
 
 impl Manifest {
