@@ -140,6 +140,36 @@ fn a_broker_that_is_away_is_passed_over() {
     assert!(error.message().contains("127.0.0.1:1,127.0.0.1:2"), "{error}");
 }
 
+fn told(brokers: &str, options: &[(&str, &str)]) -> Cluster {
+    let mut settings = Settings::new(brokers);
+    options.iter().for_each(|&(key, value)| settings.set(key.to_owned(), value.to_owned()));
+    Cluster::of(&settings).unwrap()
+}
+
+#[test]
+fn brokers_are_reached_as_the_options_say() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heard = std::thread::spawn(move || {
+        let mut head = [0; 21];
+        listener.accept().unwrap().0.read_exact(&mut head).unwrap();
+        head
+    });
+    told(&address, &[("client.id", "billing")]).cluster_id(SHORT).unwrap_err();
+    // Behind the length, the request's key and version and its number: a length and the text.
+    assert_eq!(heard.join().unwrap()[12..], *b"\0\x07billing");
+
+    // One request without an answer costs no more than was said, and is asked again.
+    let slow = broker(|count, key| if count == 0 { Reaction::Silence } else { Reaction::Answer(sound(key)) });
+    let found = told(&slow, &[("socket.timeout.ms", "100")]).cluster_id(Duration::from_secs(8));
+    assert_eq!(found.unwrap(), "the cluster");
+
+    let up = broker(|_, key| Reaction::Answer(sound(key)));
+    let by = |family| told(&up, &[("broker.address.family", family)]).cluster_id(SHORT);
+    assert_eq!(by("v4").unwrap(), "the cluster");
+    assert!(by("v6").unwrap_err().message().contains("broker.address.family"));
+}
+
 #[test]
 fn a_broker_that_says_nothing_or_nonsense_costs_no_more_than_the_time_there_is() {
     for raw in [vec![], vec![0x7f, 0xff, 0xff, 0xff], vec![0xff, 0xff, 0xff, 0xff], vec![0x07, 0, 0, 0, 1, 2, 3]] {
