@@ -43,7 +43,7 @@ fn records_that_retention_removed_stop_the_job_or_are_passed_over() {
     let topic = client.topic("removed", 1);
     client.produce(&topic, 0, numbers(0..50));
     let source = || source(&client, &topic).bounded();
-    let start = || source().start(StartAt::Explicit([(0, 10)].into()));
+    let start = || source().start(StartAt::Explicit([((topic.clone(), 0), 10)].into()));
     let positions = read(&start(), None).unwrap().reader.positions();
     client.delete_records(&topic, 0, 30);
     for result in [read(&source(), Some(&positions)), read(&start(), None)] {

@@ -63,10 +63,49 @@ fn starts_where_it_is_told_to() {
     assert_eq!(values(StartAt::Latest).len(), 0);
     assert_eq!(values(StartAt::Timestamp(1_090)), numbers(90..100));
     assert_eq!(values(StartAt::Timestamp(9_000)).len(), 0);
-    assert_eq!(values(StartAt::Explicit([(0, 95)].into())), numbers(95..100));
+    assert_eq!(values(StartAt::Explicit([((topic.clone(), 0), 95)].into())), numbers(95..100));
     assert_eq!(values(StartAt::Group(client.name("unknown"))).len(), 100);
     client.delete_records(&topic, 0, 40);
     assert_eq!(values(StartAt::Earliest), numbers(40..100));
+}
+
+#[test]
+fn starts_at_given_offsets_of_several_topics() {
+    let client = kafka!();
+    let (one, two) = (client.topic("one", 2), client.topic("two", 1));
+    client.produce(&one, 0, numbers(0..100));
+    client.produce(&one, 1, numbers(100..200));
+    client.produce(&two, 0, numbers(200..300));
+    let source = |offsets: &[(&str, i32, i64)]| {
+        let offsets = offsets.iter().map(|&(topic, partition, offset)| ((topic.to_owned(), partition), offset));
+        let source = KafkaSource::<Text>::topics(client.brokers(), [&one, &two]).bounded();
+        source.start(StartAt::Explicit(offsets.collect()))
+    };
+    // The same partition of both, and one that is not named.
+    let given = source(&[(&one, 0, 95), (&two, 0, 98)]);
+    let mut reading = read(&given, None).unwrap();
+    reading.until_end().unwrap();
+    let mut values = reading.values();
+    values.sort();
+    assert_eq!(values, [numbers(95..200), numbers(298..300)].concat());
+    // Its end is in the log, too.
+    let mut nothing = read(&source(&[(&one, 0, 100), (&one, 1, 100), (&two, 0, 100)]), None).unwrap();
+    assert_eq!(nothing.poll().unwrap(), Polled::End);
+
+    for (topic, partition, offset, why) in [
+        (&*one, 2, 5, "partitions are 0 to 1"),
+        (&*one, -1, 5, "partitions are 0 to 1"),
+        ("three", 0, 5, "does not read that topic"),
+        (&*two, 0, -2, "offsets begin with 0"),
+    ] {
+        let wrong = source(&[(&one, 0, 95), (topic, partition, offset)]);
+        let error = read(&wrong, None).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        let place = format!("{topic}/{partition} offset {offset}: ");
+        assert!(error.message().contains(&place) && error.message().contains(why), "{error}");
+        // A later start goes on from the checkpoint, whatever the topics have become since.
+        assert!(read(&wrong, Some(&reading.reader.positions())).is_ok());
+    }
 }
 
 #[test]

@@ -5,11 +5,10 @@ use crate::situations::{self, Ending, Knows, Scene, check};
 use crate::support::{Job, WITHIN, eventually, numbers, parsed, read, recovered, sink};
 use staunch::api::source::SourceReader;
 use staunch::connectors::format::Text;
-use staunch::kafka::{KafkaCommittable, KafkaSource, StartAt};
+use staunch::kafka::{KafkaCommittable, KafkaSource, PartitionRange, StartAt};
 use staunch::{Epoch, ErrorKind};
 use staunch_tests::kafka::{Broker, Client};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// A broker with a short memory; shared.
 fn forgetful() -> Option<Client> {
@@ -23,11 +22,19 @@ fn forgetful() -> Option<Client> {
     FORGETFUL.get_or_init(|| staunch_tests::kafka::own_with(&properties)).as_ref().map(Broker::client)
 }
 
-/// Until the coordinator does not know the id any more; the producer's state goes in the same time.
+/// Until neither the coordinator knows the id any more nor the partitions its producer.
 fn forgotten(client: &Client, ours: &KafkaCommittable) {
     let mut cluster = client.cluster();
     eventually("the id expires", || cluster.describe(&ours.transactional_id, WITHIN).unwrap().is_none().then_some(()));
-    std::thread::sleep(Duration::from_secs(1));
+    eventually("the producer's state expires", || (remembering(client, ours) == 0).then_some(()));
+}
+
+/// How many of the partitions still have the state of its producer.
+fn remembering(client: &Client, ours: &KafkaCommittable) -> usize {
+    let remembers = |range: &&PartitionRange| {
+        client.remembered_producers(&range.topic, range.partition).contains(&ours.producer_id)
+    };
+    ours.partitions.iter().filter(remembers).count()
 }
 
 fn known_by_the_log(ending: Ending) {
@@ -59,6 +66,7 @@ fn an_open_one_outlives_the_memory_of_all_others() {
     other.session.commit();
     drop(scene);
     forgotten(&client, &others);
+    assert_eq!(remembering(&client, &ours), 1);
     situations::check_open(&client, &ours);
 }
 
@@ -74,6 +82,30 @@ fn without_the_log_nothing_can_be_told() {
         client.delete_records(&scene.topic, 0, ours.partitions[0].last + 2);
         check(&client, &ours, ending, Knows::NOTHING);
     }
+}
+
+/// The whole way of a job: committed, and all of it forgotten before the next attempt.
+#[test]
+fn what_is_committed_is_not_written_again_when_all_is_forgotten() {
+    let Some(client) = forgetful() else { return };
+    let (topic, lineage) = (client.topic("known", 2), client.name("lineage"));
+    let sink = sink(&client, &topic);
+    let mut job = Job::start(std::slice::from_ref(&sink), &lineage);
+    job.write(0, numbers(0..100));
+    let prepared = job.prepare();
+    assert_eq!(remembering(&client, &parsed(&prepared)), 2);
+    job.commit(&prepared);
+    drop(job);
+    forgotten(&client, &parsed(&prepared));
+    let manifest = [prepared];
+    assert_eq!(recovered(&sink, &lineage, &manifest, Epoch(1)).unwrap(), manifest);
+    let mut next = Job::restart(std::slice::from_ref(&sink), &lineage, &manifest, Epoch(1)).unwrap();
+    next.write(0, numbers(100..150));
+    let prepared = next.prepare();
+    next.commit(&prepared);
+    assert_eq!(client.committed_values(&topic), numbers(0..150));
+    // Nor is there anything that readers of committed records do not see.
+    assert_eq!(client.read_uncommitted(&topic).concat().len(), 150);
 }
 
 /// The whole way of a job: prepared, timed out and forgotten; written again, forgotten once more.
@@ -115,6 +147,7 @@ fn a_source_does_not_need_the_offsets_of_its_group() {
     let positions = first.reader.positions();
     drop(first);
     client.delete_group(&group);
+    assert_eq!(client.group_offsets(&group, &topic, 1), [None]);
     client.produce(&topic, 0, numbers(100..150));
     let mut second = read(&source, Some(&positions)).unwrap();
     second.until_count(50).unwrap();

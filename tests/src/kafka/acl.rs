@@ -1,11 +1,9 @@
-//! What a user may do: the one administrative request that librdkafka's Rust client does not have.
+//! What a user may do.
 
-use bytes::{BufMut, BytesMut};
+use super::raw;
+use kafka_protocol::messages::CreateAclsRequest;
 use kafka_protocol::messages::create_acls_request::AclCreation;
-use kafka_protocol::messages::{ApiKey, CreateAclsRequest, CreateAclsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use kafka_protocol::protocol::StrBytes;
 
 /// What a right is about.
 #[derive(Clone, Copy, Debug)]
@@ -41,26 +39,6 @@ pub(super) fn allow(address: &str, principal: &str, resource: Resource<'_>, oper
         .with_host(text("*"))
         .with_operation(operation as i8)
         .with_permission_type(permitted);
-    let answer = ask(address, &CreateAclsRequest::default().with_creations(vec![acl]));
+    let answer = raw::ask(address, &CreateAclsRequest::default().with_creations(vec![acl]), VERSION);
     assert!(answer.results.iter().all(|result| result.error_code == 0), "{answer:?}");
-}
-
-fn ask(address: &str, request: &CreateAclsRequest) -> CreateAclsResponse {
-    let key = ApiKey::CreateAcls;
-    let header = RequestHeader::default().with_request_api_key(key as i16).with_request_api_version(VERSION);
-    let mut message = BytesMut::new();
-    header.encode(&mut message, key.request_header_version(VERSION)).expect("a legal header");
-    request.encode(&mut message, VERSION).expect("a legal request");
-    let mut frame = BytesMut::new();
-    frame.put_u32(message.len() as u32);
-    frame.extend(message);
-    let mut stream = TcpStream::connect(address).expect("the broker is up");
-    stream.write_all(&frame).expect("the broker reads");
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).expect("the broker answers");
-    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).expect("the broker answers");
-    let mut answer = bytes::Bytes::from(answer);
-    ResponseHeader::decode(&mut answer, key.response_header_version(VERSION)).expect("a header");
-    CreateAclsResponse::decode(&mut answer, VERSION).expect("an answer")
 }

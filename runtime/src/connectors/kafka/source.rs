@@ -27,8 +27,14 @@ pub enum StartAt {
     /// What the consumer group with this name has committed, for instance by another program that read
     /// the topic before; partitions that it has not committed are read from the beginning.
     Group(String),
-    /// An offset for each partition of a single topic; those that are not named are read from the beginning.
-    Explicit(BTreeMap<i32, i64>),
+    /// These offsets, by topic and partition; partitions that are not named are read from the beginning. A topic or
+    /// partition that the source does not have is a `Config` error.
+    ///
+    /// ```
+    /// # use staunch::connectors::kafka::StartAt;
+    /// let start = StartAt::Explicit([(("orders".into(), 0), 95), (("orders-old".into(), 3), 1_200)].into());
+    /// ```
+    Explicit(BTreeMap<(String, i32), i64>),
 }
 
 /// What a source does when it cannot go on where it stood: records were removed by retention before

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,6 +114,9 @@ pub(super) fn open<F: Format>(source: &KafkaSource<F>, context: &ReaderContext<'
     for topic in &topics {
         check_vanished(source, restored, topic)?;
     }
+    if let (StartAt::Explicit(offsets), None) = (&source.start, context.restored) {
+        check_explicit(offsets, &topics)?;
+    }
     let mut splits = own_splits(source, context, &topics)?;
     let start = match (&source.start, context.restored) {
         (StartAt::Group(group), None) => {
@@ -143,10 +146,24 @@ fn check_names<F: Format>(source: &KafkaSource<F>) -> Result<()> {
     if let Some((_, twice)) = topics.iter().enumerate().find(|(number, topic)| topics[..*number].contains(topic)) {
         return config(format!("the Kafka source lists the topic {twice} twice"));
     }
-    if matches!(source.start, StartAt::Explicit(_)) && topics.len() > 1 {
-        return config(
-            "StartAt::Explicit is for a source with one topic: give each topic a source of its own".to_owned(),
-        );
+    Ok(())
+}
+
+/// Refuses offsets to start at that no partition of the source has, or that are none.
+fn check_explicit(offsets: &BTreeMap<(String, i32), i64>, topics: &[Topic]) -> Result<()> {
+    for ((name, partition), offset) in offsets {
+        let why = match topics.iter().find(|topic| *topic.name == **name) {
+            None => "the source does not read that topic".to_owned(),
+            Some(topic) if !(0..topic.partitions).contains(partition) => {
+                format!("the topic's partitions are 0 to {}", topic.partitions - 1)
+            }
+            Some(_) if *offset < 0 => {
+                "offsets begin with 0; leave a partition out to read it from the beginning".to_owned()
+            }
+            Some(_) => continue,
+        };
+        let message = format!("StartAt::Explicit names {name}/{partition} offset {offset}: {why}");
+        return Err(Error::new(ErrorKind::Config, message));
     }
     Ok(())
 }
@@ -252,7 +269,9 @@ fn place<F: Format>(
                 Start::Said(StartAt::Earliest) => low,
                 Start::Said(StartAt::Latest) => latest,
                 Start::Said(StartAt::Timestamp(_)) => timed.get(&at).copied().filter(|at| *at >= 0).unwrap_or(latest),
-                Start::Said(StartAt::Explicit(offsets)) => offsets.get(&split.partition).copied().unwrap_or(low),
+                Start::Said(StartAt::Explicit(offsets)) => {
+                    offsets.get(&(topic.name.to_string(), split.partition)).copied().unwrap_or(low)
+                }
                 Start::Said(StartAt::Group(_)) => low,
                 Start::Group(offsets) => offsets.get(&at).copied().unwrap_or(low),
             };
