@@ -24,8 +24,8 @@ pub(super) struct KafkaTransactions {
 
 impl KafkaTransactions {
     pub fn new(settings: &Settings) -> Result<Self> {
-        let cluster = Cluster::new(&settings.brokers, settings.security()?)?;
-        Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster, NO_TIMEOUT), cluster_id: None })
+        let asked = KafkaBrokers::new(Cluster::of(settings)?, NO_TIMEOUT);
+        Ok(Self { brokers: settings.brokers.clone(), asked, cluster_id: None })
     }
 
     fn cluster_id(&mut self) -> Result<&str> {

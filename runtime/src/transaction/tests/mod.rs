@@ -2,6 +2,8 @@
 
 mod fake;
 mod live;
+mod losses;
+mod markers;
 mod recover;
 
 use super::*;

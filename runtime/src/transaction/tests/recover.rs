@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::permit::recovery;
 
 /// Recovers from a manifest that lists these; returns what it lists afterwards.
-fn recover<'a>(
+pub(super) fn recover<'a>(
     cluster: &Cluster,
     committables: impl IntoIterator<Item = &'a Committable>,
     accept_data_loss: bool,
@@ -27,15 +27,15 @@ fn recover_as<'a>(
     Ok(recovery.listed().to_vec())
 }
 
-fn written(cluster: &Cluster, number: u64, epoch: u64, values: &[u64]) -> Committable {
+pub(super) fn written(cluster: &Cluster, number: u64, epoch: u64, values: &[u64]) -> Committable {
     prepare(&mut transactions(cluster), cluster, number, epoch, values).0
 }
 
-fn ids(listed: &[Committable]) -> Vec<String> {
+pub(super) fn ids(listed: &[Committable]) -> Vec<String> {
     listed.iter().map(|one| KafkaCommittable::from_bytes(&one.bytes).unwrap().transactional_id).collect()
 }
 
-const NOTHING: [Vec<u64>; 2] = [vec![], vec![]];
+pub(super) const NOTHING: [Vec<u64>; 2] = [vec![], vec![]];
 
 #[test]
 fn an_open_transaction_is_committed_and_what_is_not_listed_aborted() {
@@ -237,22 +237,6 @@ fn a_replay_whose_id_is_taken_over_is_not_published() {
 }
 
 #[test]
-fn what_the_log_has_not_any_more_is_a_loss_with_its_size_and_nothing_is_written() {
-    let cluster = Cluster::new();
-    let old = written(&cluster, 0, 4, &[1, 2, 3]);
-    cluster.expire("job/lineage/1-0");
-    cluster.0.borrow_mut().partitions[1].start = 3;
-    let error = recover(&cluster, [&old], false).unwrap_err();
-    let loss = error.data_loss().expect("the loss is known");
-    assert_eq!((error.kind(), loss.sink.as_str(), loss.epoch, loss.records), (ErrorKind::DataLoss, "out", Epoch(4), 2));
-    assert!(loss.reason.contains("the log begins at offset 3"), "{loss}");
-    assert_eq!((cluster.asked("copy"), cluster.asked("take over"), cluster.committed()), (0, 0, NOTHING.to_vec()));
-    // Accepted: the rest comes.
-    let listed = recover(&cluster, [&old], true).unwrap();
-    assert_eq!((ids(&listed).len(), cluster.committed()), (1, vec![vec![2], vec![]]));
-}
-
-#[test]
 fn what_a_new_leader_does_not_show_yet_is_not_lost() {
     for seconds in [5, 40] {
         let cluster = Cluster::new();
@@ -287,74 +271,6 @@ fn a_fate_waits_for_a_new_leader() {
         recover(&cluster, [&old], false).unwrap();
         assert_eq!(cluster.committed(), [vec![2], vec![1]]);
         assert_eq!(cluster.asked("copy"), if committed { 0 } else { 2 });
-    }
-}
-
-#[test]
-fn a_hole_in_the_middle_is_found_by_counting() {
-    let cluster = Cluster::new();
-    let old = written(&cluster, 0, 1, &[1, 3, 5]);
-    cluster.expire("job/lineage/1-0");
-    cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
-    let error = recover(&cluster, [&old], false).unwrap_err();
-    assert_eq!(error.data_loss().map(|loss| loss.records), Some(1));
-    assert_eq!(cluster.committed(), NOTHING);
-}
-
-/// Where some may be missing, they are counted before anything is written.
-#[test]
-fn part_of_a_range_that_is_gone_is_a_loss_before_anything_is_written() {
-    for compacted in [Some(true), Some(false), None] {
-        let cluster = Cluster::new();
-        let old = written(&cluster, 0, 1, &[1, 3, 5, 2]);
-        cluster.expire("job/lineage/1-0");
-        cluster.0.borrow_mut().compacted = compacted;
-        if compacted == Some(false) {
-            cluster.0.borrow_mut().partitions[1].start = 2;
-        } else {
-            // The middle one, and the last.
-            cluster.0.borrow_mut().partitions[1].log[1].1 = fake::Entry::Gone;
-            cluster.0.borrow_mut().partitions[1].log[2].1 = fake::Entry::Gone;
-        }
-        let error = recover(&cluster, [&old], false).unwrap_err();
-        assert_eq!(error.data_loss().map(|loss| loss.records), Some(2), "{compacted:?}: {error}");
-        assert_eq!((cluster.asked("copy"), cluster.asked("take over")), (0, 0), "{compacted:?}");
-        recover(&cluster, [&old], true).unwrap();
-        let left = if compacted == Some(false) { 5 } else { 1 };
-        assert_eq!(cluster.committed(), [vec![2], vec![left]], "{compacted:?}");
-    }
-}
-
-#[test]
-fn a_topic_that_was_created_anew_gets_nothing_written() {
-    let cluster = Cluster::new();
-    let old = written(&cluster, 0, 1, &[1, 2]);
-    cluster.expire("job/lineage/1-0");
-    cluster.create_anew();
-    let error = recover(&cluster, [&old], false).unwrap_err();
-    assert!(error.data_loss().expect("the loss is known").reason.contains("created again"), "{error}");
-    assert_eq!(cluster.asked("copy"), 0);
-    // Accepted: the manifest lists nothing any more.
-    assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
-}
-
-#[test]
-fn an_open_transaction_whose_topic_is_gone_is_a_loss() {
-    for (is_there, says) in [(false, "was deleted"), (true, "created again")] {
-        let cluster = Cluster::new();
-        let old = written(&cluster, 0, 1, &[1, 2, 3]);
-        cluster.create_anew();
-        if !is_there {
-            cluster.0.borrow_mut().topic_id = None;
-        }
-        for _ in 0..2 {
-            let error = recover(&cluster, [&old], false).unwrap_err();
-            let loss = error.data_loss().expect("the loss is known");
-            assert!(loss.records == 3 && loss.reason.contains(says), "{error}");
-        }
-        // Whatever else it wrote is not held back, and nothing of it appears.
-        assert_eq!((cluster.asked("end job/lineage/1-0 true"), cluster.state("job/lineage/1-0")), (0, "CompleteAbort"));
-        assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
     }
 }
 
@@ -472,81 +388,6 @@ fn another_cluster_is_refused() {
     elsewhere.cluster_id = "other".into();
     let old = Committable { bytes: serde_json::to_vec(&elsewhere).unwrap(), ..old };
     assert_eq!(recover(&cluster, [&old], false).unwrap_err().kind(), ErrorKind::Config);
-}
-
-#[test]
-fn an_aborted_transaction_ends_where_kafka_forgot_to_end_it() {
-    let cluster = Cluster::new();
-    let listed = written(&cluster, 0, 1, &[1, 2]);
-    // The values 1 and 2 are in the partitions 1 and 0, and both have to be read beside what is written again.
-    cluster.0.borrow_mut().forgets = vec![1];
-    cluster.expire("job/lineage/1-0");
-    let listed = recover(&cluster, [&listed], false).unwrap();
-    assert_eq!(ids(&listed), ["job/lineage/1-0~r1-2"]);
-    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
-    // Not even a commit by the same producer shows the records that were aborted.
-    let same = cluster.producer("job/lineage/1-0");
-    same.initialise().unwrap();
-    same.write(1, 9);
-    assert!(matches!(same.commit(), Answer::Clean));
-    assert_eq!(cluster.committed(), [vec![2], vec![1, 9]]);
-}
-
-#[test]
-fn a_committed_transaction_is_visible_where_kafka_forgot_to_end_it() {
-    let cluster = Cluster::new();
-    let mut first = transactions(&cluster);
-    let (listed, live) = prepare(&mut first, &cluster, 0, 1, &[1, 2]);
-    cluster.0.borrow_mut().forgets = vec![1];
-    assert!(matches!(live.commit(), Answer::Clean));
-    assert_eq!(cluster.committed(), [vec![2], vec![]]);
-    recover(&cluster, [&listed], false).unwrap();
-    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
-    // One that died in the midst of it is gone on with: to begin anew would abort what was committed.
-    let cluster = Cluster::new();
-    let (listed, live) = prepare(&mut transactions(&cluster), &cluster, 0, 1, &[1, 2]);
-    cluster.0.borrow_mut().forgets = vec![1];
-    assert!(matches!(live.commit(), Answer::Clean));
-    let mut brokers = cluster.clone();
-    let session = brokers.take_over("job/lineage/1-0").unwrap();
-    brokers.add_partitions("job/lineage/1-0", session, &[("t", 1)]).unwrap();
-    recover(&cluster, [&listed], false).unwrap();
-    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
-}
-
-/// Nothing lists it, so nobody asks for its fate; but readers wait.
-#[test]
-fn what_no_manifest_lists_is_aborted_where_kafka_forgot_to() {
-    for expired in [true, false] {
-        let cluster = Cluster::new();
-        let lost = written(&cluster, 0, 1, &[1, 2]);
-        cluster.0.borrow_mut().forgets = vec![1];
-        if expired {
-            cluster.expire("job/lineage/1-0");
-        }
-        let mut second = attempt(&cluster, 2);
-        second.recover(vec![], &mut recovery(Epoch(0), &[], false)).unwrap();
-        drop(lost);
-        assert_eq!(cluster.0.borrow().open_in_all(), 1, "expired: {expired}");
-        second.abort_left("t", 2).unwrap();
-        assert_eq!((cluster.0.borrow().open_in_all(), cluster.committed()), (0, vec![vec![], vec![]]));
-        assert_eq!(cluster.asked("open in"), 1);
-    }
-}
-
-/// The writer went on by the topic's name, and nobody told it the new id.
-#[test]
-fn what_lies_in_a_topic_that_was_created_anew_is_there_whatever_its_id() {
-    for expired in [false, true] {
-        let cluster = Cluster::new();
-        let listed = written(&cluster, 0, 1, &[1, 2]);
-        cluster.0.borrow_mut().topic_id = Some("id-2".into());
-        if expired {
-            cluster.expire("job/lineage/1-0");
-        }
-        recover(&cluster, [&listed], false).unwrap();
-        assert_eq!((cluster.committed(), cluster.asked("copy")), (vec![vec![2], vec![1]], if expired { 2 } else { 0 }));
-    }
 }
 
 /// Nobody waits for a leader that there never will be.
