@@ -146,16 +146,23 @@ impl Lanes {
         self.outlet.as_ref()
     }
 
-    /// What was sent so far, by route. With `anew`, the outlet is given back and counting begins anew.
-    pub fn seal(&mut self, anew: bool) -> Vec<Sealed> {
-        let sealed = self.lanes.iter().map(|lane| Sealed { route: lane.route, records: lane.sent }).collect();
-        if anew {
-            (self.outlet, self.question) = (None, None);
-            for lane in &mut self.lanes {
-                (lane.handle, lane.sent) = (None, 0);
-            }
+    /// What was sent since the last seal, by route.
+    pub fn seal(&mut self) -> Vec<Sealed> {
+        let seal = |lane: &mut Lane| Sealed { route: lane.route, records: std::mem::take(&mut lane.sent) };
+        self.lanes.iter_mut().map(seal).collect()
+    }
+
+    /// Gives the outlet back: records of the next epoch go through another.
+    pub fn close(&mut self) {
+        (self.outlet, self.question) = (None, None);
+        self.lanes.iter_mut().for_each(|lane| lane.handle = None);
+    }
+
+    /// The next epoch's records go through the same outlet: they count under numbers of their own.
+    pub fn renumber(&mut self) {
+        for lane in &mut self.lanes {
+            lane.route = self.routes.add(Route { writer: self.writer.clone(), topic: lane.topic.clone() });
         }
-        sealed
     }
 
     /// How many records were left out or went to the dead letters.
