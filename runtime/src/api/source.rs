@@ -49,8 +49,9 @@ pub struct ReaderContext<'a> {
     pub worker: usize,
     /// How many workers there are.
     pub workers: usize,
-    /// `None` at a job's first start. Otherwise the positions of all splits, of all workers, at the
-    /// checkpoint that is restored; the reader picks those it owns.
+    /// `None` at the source's first start: there is no checkpoint, or none since it was added. Otherwise the
+    /// positions of all splits, of all workers, at the checkpoint that is restored; the reader picks those
+    /// it owns.
     pub restored: Option<&'a [SplitPosition]>,
     /// What to put into batches beside records and times.
     pub wants: Wants,

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How often a source looks for new partitions, unless said otherwise.
 const DISCOVER_EVERY: Duration = Duration::from_secs(30);
 
-/// Where a partition is read from at a job's first start. Later starts go on where the checkpoint ended.
+/// Where a partition is read from at the source's first start. Later starts go on where the checkpoint ended.
 ///
 /// A partition that is added to the topic afterwards is read from its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
