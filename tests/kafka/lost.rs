@@ -92,6 +92,31 @@ fn records_that_retention_removes_under_a_reader_stop_it_or_are_passed_over() {
 }
 
 #[test]
+fn retention_may_remove_the_end_of_a_transaction_that_was_read() {
+    let client = kafka!();
+    let topic = client.topic("marker", 1);
+    let foreign = client.transaction();
+    foreign.produce(&topic, 0, numbers(0..50));
+    foreign.commit();
+    let mut reading = read(&source(&client, &topic), None).unwrap();
+    reading.until_count(50).unwrap();
+    // What ends the transaction has an offset of its own, and is no record.
+    eventually("nothing left to read", || {
+        reading.poll().unwrap();
+        (reading.reader.lag() == Some(0)).then_some(())
+    });
+    let positions = reading.reader.positions();
+    drop(reading);
+    client.delete_records(&topic, 0, 51);
+    for policy in [OnLostOffsets::Stop, OnLostOffsets::Latest] {
+        client.produce(&topic, 0, ["late"]);
+        let mut reading = read(&source(&client, &topic).on_lost_offsets(policy), Some(&positions)).unwrap();
+        reading.until_count(1).unwrap();
+        assert_eq!(reading.values()[0], "late");
+    }
+}
+
+#[test]
 fn a_position_beyond_the_end_of_the_log_is_lost_too() {
     let client = kafka!();
     let topic = client.topic("beyond", 1);

@@ -131,9 +131,7 @@ impl<F: Format> KafkaReader<F> {
                     self.skipped += 1;
                 }
             }
-            split.position.offset = offset + 1;
-            let epoch = message.leader_epoch();
-            split.position.leader_epoch = (epoch >= 0).then_some(epoch);
+            split.position.read(offset, message.leader_epoch());
             self.consumer.pop();
             if end == Some(offset + 1) {
                 self.finish(number);
@@ -158,6 +156,7 @@ impl<F: Format> KafkaReader<F> {
         let failed = |message: String| Err(Error::new(ErrorKind::Source, message));
         match (code, number) {
             (Code::PartitionEOF, Some(number)) => {
+                self.splits[number].position.passed(offset);
                 // Only the last stable offset is an end that says something: below it nothing is undecided.
                 if self.splits[number].position.end.is_some_and(|end| offset >= end) {
                     self.finish(number);
@@ -228,7 +227,8 @@ impl<F: Format> KafkaReader<F> {
                     let split = &mut self.splits[number];
                     let old = start::positions(&self.topics, std::iter::once(&*split)).map_err(failed)?;
                     self.consumer.consumer().incremental_unassign(&old).map_err(failed)?;
-                    (split.position.offset, split.position.leader_epoch, split.lost) = (offset, None, false);
+                    split.lost = false;
+                    split.position.jump(offset);
                     number
                 }
                 None => {
@@ -358,7 +358,7 @@ impl<F: Format> SourceReader for KafkaReader<F> {
             let end = self.consumer.cached_end(&self.topics[split.topic].name_c, split.partition);
             // Not fetched from yet: unknown.
             let end = split.position.end.unwrap_or(end);
-            (end >= 0).then(|| u64::try_from(end - split.position.offset).unwrap_or(0))
+            (end >= 0).then(|| u64::try_from(end - split.position.read_to()).unwrap_or(0))
         };
         self.splits.iter().filter(|split| !split.finished).map(unread).sum()
     }

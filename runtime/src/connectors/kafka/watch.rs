@@ -107,7 +107,8 @@ impl Watch {
         let mut list = TopicPartitionList::new();
         for position in positions {
             let Some((topic, partition)) = parse_split(&position.split) else { continue };
-            let Some(offset) = position.position["offset"].as_i64() else { continue };
+            let read_to = position.position["read_to"].as_i64();
+            let Some(offset) = read_to.or_else(|| position.position["offset"].as_i64()) else { continue };
             if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(offset)) {
                 self.errors.report(format_args!("committing to the group: {error}"));
             }
