@@ -32,6 +32,12 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Whether it ends, as it is described now. A job that has ended is over while all its sources are bounded;
+    /// one that is not bounded any more is read on from where it had ended.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     /// Opens the share of one worker. May block; runs on the worker.
     ///
     /// # Errors

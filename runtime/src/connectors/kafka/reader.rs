@@ -144,7 +144,9 @@ impl<F: Format> KafkaReader<F> {
         let split = &mut self.splits[number];
         if !split.finished {
             split.finished = true;
-            split.position.offset = split.position.end.unwrap_or(split.position.offset);
+            if let Some(end) = split.position.end.filter(|end| *end != split.position.offset) {
+                split.position.jump(end);
+            }
             self.unfinished -= 1;
         }
     }

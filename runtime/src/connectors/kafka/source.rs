@@ -122,7 +122,8 @@ impl<F: Format> KafkaSource<F> {
     }
 
     /// Ends at what each partition holds at the first start: at its high watermark, waiting for
-    /// transactions that are open below it. Partitions that are added later are not read.
+    /// transactions that are open below it. Partitions that are added later are not read. Where this is not
+    /// said any more, a job that has ended goes on behind that end.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.bounded = true;
@@ -195,6 +196,10 @@ impl<F: Format> Source for KafkaSource<F> {
 
     fn event_time(&self) -> Option<EventTime<F::Record>> {
         self.event_time.clone()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.bounded
     }
 
     fn reader(&self, context: &ReaderContext<'_>) -> Result<KafkaReader<F>> {
