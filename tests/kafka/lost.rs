@@ -187,6 +187,23 @@ fn a_topic_that_is_created_again_or_deleted_under_a_reader_stops_it() {
 }
 
 #[test]
+fn a_bounded_reader_notices_a_topic_that_was_created_again_too() {
+    let client = kafka!();
+    // While it reads, where the new log never reaches the end; and where it does, before it ends.
+    for (every, left_open) in [(SOON, 50), (Duration::from_secs(3_600), 0)] {
+        let topic = client.topic("ends", 1);
+        client.produce(&topic, 0, numbers(0..10));
+        let foreign = client.transaction();
+        foreign.produce(&topic, 0, numbers(0..left_open));
+        let mut reading = read(&source(&client, &topic).discover_every(every).bounded(), None).unwrap();
+        deleted_and_created(&client, &topic, 1);
+        client.produce(&topic, 0, numbers(20..40));
+        let error = reading.until_end().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Source, "{error}");
+    }
+}
+
+#[test]
 fn a_log_that_was_cut_back_is_noticed_though_it_has_grown_since() {
     let Some(broker) = staunch_tests::kafka::own() else { return };
     let client = broker.client();

@@ -56,7 +56,7 @@ pub struct KafkaReader<F: Format> {
 impl<F: Format> KafkaReader<F> {
     pub(super) fn open(source: &KafkaSource<F>, context: &ReaderContext<'_>) -> Result<Self> {
         let Opened { consumer, questions, topics, splits } = start::open(source, context)?;
-        let every = (!source.bounded).then_some(source.discover_every);
+        let every = (source.discover_every, !source.bounded);
         let (worker, now) = ((context.worker, context.workers), Instant::now());
         let group = source.group.as_deref().map(CString::new).transpose();
         let group = group.map_err(|error| Error::new(ErrorKind::Config, "the group's name").caused_by(error))?;
@@ -78,6 +78,9 @@ impl<F: Format> KafkaReader<F> {
             format: PhantomData,
         };
         splits.into_iter().for_each(|split| reader.add(split));
+        if reader.unfinished == 0 {
+            reader.watch.has_nothing_to_read();
+        }
         Ok(reader)
     }
 
@@ -327,7 +330,10 @@ impl<F: Format> SourceReader for KafkaReader<F> {
                 return Ok(Polled::Records { split });
             }
             if self.unfinished == 0 && !self.watch.expects_more() {
-                return Ok(Polled::End);
+                if self.watch.confirms(now, &self.topics) {
+                    return Ok(Polled::End);
+                }
+                return Ok(Polled::Pending { retry_after: LOOK_AGAIN });
             }
             // The topics of messages that are gone may be gone too.
             self.seen = (null(), 0);

@@ -145,7 +145,8 @@ impl<F: Format> KafkaSource<F> {
         self
     }
 
-    /// How often to look for new partitions, and whether a topic is still the same: every 30 s by default.
+    /// How often to look for new partitions, and whether a topic is still the same: every 30 s by default. A
+    /// bounded source reads no new partitions, and looks once more before it ends.
     #[must_use]
     pub fn discover_every(mut self, interval: Duration) -> Self {
         self.discover_every = interval;
