@@ -7,6 +7,8 @@ use crate::connectors::kafka::KafkaSink;
 use crate::connectors::kafka::raw::Found;
 use crate::testing::permit::recover;
 use crate::time::Timestamp;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::RDKafkaRespErr;
 
 #[test]
 fn a_commit_is_clean_within_the_shortest_pause_before_a_request_is_repeated() {
@@ -36,7 +38,10 @@ impl Writing {
     fn to(brokers: &str, timeout: Duration) -> Self {
         let sink = KafkaSink::<Text>::topic(brokers, "t")
             .at_least_once()
-            .transaction_timeout(timeout);
+            .transaction_timeout(timeout)
+            .set("topic.metadata.refresh.interval.ms", "50")
+            .set("topic.metadata.propagation.max.ms", "0")
+            .on_refused(OnRefused::Skip);
         let context = SinkContext {
             participant: "kafka",
             job: "tests",
@@ -107,4 +112,23 @@ fn without_transactions_a_checkpoint_waits_for_its_own_records_not_for_as_many_o
         it.arrived(&share, 1);
         assert_eq!(it.prepare(epoch, &share).unwrap(), None);
     }
+}
+
+#[test]
+fn a_topic_that_one_broker_does_not_know_for_a_moment_is_not_refused() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let mut it = Writing::to(&cluster.bootstrap_servers(), Duration::from_secs(30));
+    it.write(1);
+    let first = it.seal(1);
+    assert_eq!(it.prepare(1, &first).unwrap(), None);
+    cluster.topic_error("t", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    // The producer hears of it.
+    std::thread::sleep(Duration::from_secs(1));
+    it.write(10);
+    assert_eq!(it.writer.left_out(), 0, "no broker was asked");
+    assert!(!it.writer.ready().unwrap(), "it knows no such topic");
+    cluster.topic_error("t", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    let second = it.seal(2);
+    assert_eq!((it.prepare(2, &second).unwrap(), it.writer.left_out()), (None, 0));
 }
