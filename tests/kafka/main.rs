@@ -13,6 +13,7 @@ mod replay;
 mod security;
 mod sink;
 mod situations;
+mod sizes;
 mod source;
 mod support;
 mod tools;

@@ -196,6 +196,26 @@ fn a_record_that_cannot_be_encoded_is_refused_too() {
 }
 
 #[test]
+fn another_partitioner_finds_the_partitions_that_it_finds_elsewhere() {
+    let client = kafka!();
+    let (topic, lineage) = (client.topic("partitioned", 5), client.name("lineage"));
+    let mut job = Job::start(&[sink(&client, &topic).set("partitioner", "fnv1a")], &lineage);
+    job.write(0, numbers(0..200));
+    let committable = job.prepare();
+    job.commit(&committable);
+    // FNV-1a of 32 bits, without its sign: as Sarama's hash partitioner.
+    let hash = |key: &[u8]| {
+        let hash = key.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        (hash as i32).unsigned_abs() as usize
+    };
+    let partitions = client.read_committed(&topic);
+    for (partition, records) in partitions.iter().enumerate() {
+        assert!(records.iter().all(|record| hash(record.key.as_deref().unwrap()) % 5 == partition), "{partition}");
+    }
+    assert_eq!(partitions.concat().len(), 200);
+}
+
+#[test]
 fn a_partition_that_was_added_while_the_job_runs_is_found() {
     let client = kafka!();
     let (topic, lineage) = (client.topic("grows", 1), client.name("lineage"));

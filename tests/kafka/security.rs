@@ -1,11 +1,11 @@
 //! Connections with TLS and SASL: the same options for librdkafka and for the wire client.
 
-use crate::support::{Job, numbers};
+use crate::support::{Job, eventually, kafka, numbers, read};
 use staunch::connectors::format::Text;
 use staunch::connectors::kafka::wire::Cluster;
-use staunch::connectors::kafka::{KafkaSink, Security};
+use staunch::connectors::kafka::{KafkaSink, KafkaSource, Security};
 use staunch::{Epoch, Error, ErrorKind};
-use staunch_tests::kafka::{Client, PASSWORD, SecureBroker, USER, secure};
+use staunch_tests::kafka::{Client, LIMITED_USER, Operation, PASSWORD, Resource, SecureBroker, USER, secure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -151,6 +151,38 @@ fn a_listener_of_another_protocol_is_recognised() {
     let admin = secure.broker().client();
     says(&refused(&admin, &secure.ssl(), &Options::new()), &["TLS", "security.protocol"]);
     says(&refused(&admin, secure.broker().address(), &login("SASL_PLAINTEXT", "PLAIN")), &["security.protocol"]);
+}
+
+#[test]
+fn options_that_would_reach_other_brokers_are_refused() {
+    let admin = kafka!();
+    let lookup = [("client.dns.lookup", "resolve_canonical_bootstrap_servers_only".to_owned())];
+    says(&refused(&admin, admin.brokers(), &lookup.into_iter().collect()), &["client.dns.lookup", "at_least_once"]);
+}
+
+#[test]
+fn a_source_names_the_right_that_it_lacks() {
+    let Some(secure) = secure() else { return };
+    let admin = secure.broker().client();
+    let (topic, principal) = (admin.topic("guarded", 1), format!("User:{LIMITED_USER}"));
+    admin.produce(&topic, 0, numbers(0..10));
+    let mut options = login("SASL_PLAINTEXT", "PLAIN");
+    options.insert("sasl.username", LIMITED_USER.to_owned());
+    let source = KafkaSource::<Text>::topic(secure.sasl_plaintext(), &topic).bounded();
+    let source = options.iter().fold(source, |source, (key, value)| source.set(*key, value.as_str()));
+    // To the end, or why not. Brokers learn of a right some time after it was given.
+    let values = || read(&source, None).and_then(|mut reading| reading.until_end().map(|()| reading.values()));
+    let lacks = |words: &str| {
+        eventually(&format!("lacking {words:?}"), || {
+            let error = values().expect_err("something is lacking");
+            (error.kind() == ErrorKind::Source && error.message().contains(words)).then_some(())
+        });
+    };
+    lacks(&format!("may not describe the topic {topic}: allow it Describe and Read"));
+    secure.allow(&principal, Resource::Topic(&topic), Operation::Describe);
+    lacks(&format!("may not read {topic}/0: allow it Describe and Read on the topic"));
+    secure.allow(&principal, Resource::Topic(&topic), Operation::Read);
+    assert_eq!(eventually("allowed to read", || values().ok()), numbers(0..10));
 }
 
 #[test]

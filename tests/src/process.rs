@@ -91,6 +91,13 @@ impl Job {
         self
     }
 
+    /// Adds `--switch`.
+    #[must_use]
+    pub fn switch(mut self, switch: &str) -> Self {
+        self.flags.push(format!("--{switch}"));
+        self
+    }
+
     pub fn output(&self) -> PathBuf {
         self.root.join("output")
     }

@@ -6,15 +6,16 @@ use crate::support::{eventually, kafka};
 use staunch_tests::kafka::{Client, Session, own};
 use std::time::{Duration, Instant};
 
-/// An aborted transaction. Two foreign producers write in between, and abort every third of their
-/// transactions; the same session committed before, and commits after.
-fn interleaved(
+/// A prepared transaction. Two foreign producers write in between, and abort every third of their
+/// transactions; the same session committed before.
+fn prepared(
     client: &Client,
     settings: &[(&str, &str)],
+    timeout: Duration,
     options: &[(&str, &str)],
     records: u64,
 ) -> (Written, Manifest) {
-    let mut written = Written::new(client, settings, LONG, options);
+    let mut written = Written::new(client, settings, timeout, options);
     let foreign = [(); 2].map(|()| Session::open(client, &client.name("foreign"), LONG, &[]));
     written.write_other(None, 0, 100, true);
     written.session.begin();
@@ -24,6 +25,17 @@ fn interleaved(
         written.write_other(Some(&foreign[part as usize % 2]), 1_000 * (part + 1), 200, part % 3 != 0);
     }
     let manifest = written.prepared();
+    (written, manifest)
+}
+
+/// It is aborted, and the same session goes on.
+fn interleaved(
+    client: &Client,
+    settings: &[(&str, &str)],
+    options: &[(&str, &str)],
+    records: u64,
+) -> (Written, Manifest) {
+    let (mut written, manifest) = prepared(client, settings, LONG, options, records);
     written.session.abort();
     written.write_other(None, 50_000, 100, true);
     (written, manifest)
@@ -73,6 +85,23 @@ fn killed_while_batches_are_copied() {
     for batch in [1, 2, PARTS + 1, 3 * PARTS - 1, 4 * PARTS] {
         super::crashes::killed_at(&format!("kafka-replay-copying:{batch}"), &written, &manifest);
     }
+    assert_eq!(manifest.revision(), 0);
+    manifest.recover(&written).unwrap();
+    assert_eq!(manifest.revision(), 1);
+    written.assert_equal();
+}
+
+/// All of it at once: others between the records of four partitions, the broker aborts them as their time is
+/// up, and the process that writes them again is killed between two batches and has as little time.
+#[test]
+fn expired_among_others_and_killed_while_batches_are_copied() {
+    let client = kafka!();
+    let time = SHORT + SHORT / 2;
+    let (mut written, manifest) = prepared(&client, &[], time, &[("compression.type", "lz4")], count());
+    written.expire(&manifest);
+    let foreign = Session::open(&client, &client.name("foreign"), LONG, &[]);
+    written.write_other(Some(&foreign), 50_000, 100, true);
+    super::crashes::killed_at(&format!("kafka-replay-copying:{}", PARTS + 1), &written, &manifest);
     assert_eq!(manifest.revision(), 0);
     manifest.recover(&written).unwrap();
     assert_eq!(manifest.revision(), 1);

@@ -5,7 +5,7 @@ use super::{LONG, Log, Manifest, Written, recover};
 use crate::situations::{COMPACTED, tidy};
 use crate::support::{eventually, kafka};
 use staunch::ErrorKind;
-use staunch_tests::kafka::{Client, Session};
+use staunch_tests::kafka::{Client, SINKS, Session};
 use std::time::Duration;
 
 /// A transaction of 100 records in partition 0, aborted.
@@ -26,14 +26,21 @@ fn aborted(client: &Client, settings: &[(&str, &str)]) -> (Written, Manifest) {
     (written, manifest)
 }
 
-/// The error, whose loss is of so many records; and nothing has changed, whoever asks again.
-fn assert_lost(written: &Written, manifest: &Manifest, records: u64) {
+/// The error, whose loss is of so many records of `topic` for this reason; and nothing has changed, whoever
+/// asks again.
+fn assert_lost(written: &Written, manifest: &Manifest, topic: &str, records: u64, reason: &str) {
     let before: Log = written.client.read_committed(&written.topic);
     for _ in 0..2 {
         let error = manifest.recover(written).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DataLoss, "{error}");
         let loss = error.data_loss().expect("what is lost");
         assert_eq!((loss.records, loss.epoch), (records, super::EPOCH), "{loss}");
+        assert_eq!(loss.sink, SINKS.join(", "), "{loss}");
+        let told = loss.reason.split_once(&format!("{topic}/0: ")).map(|(_, told)| told);
+        assert!(told.is_some_and(|told| told.contains(reason)), "{loss}");
+        // As a person reads it.
+        let said = error.to_string();
+        assert!(said.contains("--accept-data-loss") && said.ends_with(&loss.to_string()), "{said}");
         assert_eq!(written.client.read_committed(&written.topic), before);
         assert_eq!(manifest.revision(), 0);
     }
@@ -45,7 +52,8 @@ fn the_log_start_has_moved_past_all_of_it() {
     let (written, manifest) = aborted(&client, &[]);
     let range = manifest.listed()[0].partitions[0].clone();
     client.delete_records(&written.topic, 0, range.last + 1);
-    assert_lost(&written, &manifest, 100);
+    let reason = format!("the log begins at offset {} now", range.last + 1);
+    assert_lost(&written, &manifest, &written.topic, 100, &reason);
 }
 
 #[test]
@@ -63,7 +71,8 @@ fn the_log_start_has_moved_past_some_of_it() {
     written.session.abort();
     let range = manifest.listed()[0].partitions[0].clone();
     client.delete_records(&written.topic, 0, range.first + 50);
-    assert_lost(&written, &manifest, 50);
+    let reason = format!("the log begins at offset {} now", range.first + 50);
+    assert_lost(&written, &manifest, &written.topic, 50, &reason);
 
     // What is left is written when that is asked for, and then nothing is lost any more.
     recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
@@ -80,7 +89,7 @@ fn the_topic_was_deleted_and_created_again() {
     client.delete(&written.topic);
     eventually("created again", || std::panic::catch_unwind(|| client.create(&written.topic, 4)).ok());
     client.produce(&written.topic, 0, vec!["another"; 200]);
-    assert_lost(&written, &manifest, 100);
+    assert_lost(&written, &manifest, &written.topic, 100, "the topic was deleted and created again");
 
     // All of it is lost, and that is accepted: the manifest lists it no more.
     recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
@@ -94,7 +103,9 @@ fn the_topic_was_deleted() {
     let (written, manifest) = aborted(&client, &[]);
     client.delete(&written.topic);
     let error = manifest.recover(&written).unwrap_err();
-    assert_eq!((error.kind(), error.data_loss().unwrap().records), (ErrorKind::DataLoss, 100), "{error}");
+    let loss = error.data_loss().expect("what is lost");
+    assert_eq!((error.kind(), loss.records, &*loss.sink), (ErrorKind::DataLoss, 100, &*SINKS.join(", ")), "{error}");
+    assert!(loss.reason.ends_with(&format!("{}/0: the topic was deleted", written.topic)), "{loss}");
     assert_eq!(manifest.revision(), 0);
 }
 
@@ -111,7 +122,7 @@ fn a_topic_was_deleted_while_the_transaction_is_open() {
     written.session.flush();
     let manifest = written.prepared();
     client.delete(&lost);
-    assert_lost(&written, &manifest, 10);
+    assert_lost(&written, &manifest, &lost, 10, "the topic was deleted");
     recover(&client, &written.lineage, manifest.folder.path(), true).unwrap();
     written.assert_equal();
     let left = &manifest.listed()[0];
@@ -136,5 +147,6 @@ fn the_topic_was_compacted() {
         (!left.iter().any(|record| (range.first..=range.last).contains(&record.offset))).then_some(())
     });
     drop(others);
-    assert_lost(&written, &manifest, 100);
+    // The head of a producer's last batch is kept, or not.
+    assert_lost(&written, &manifest, &written.topic, 100, "compacted");
 }

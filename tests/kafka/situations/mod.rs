@@ -15,7 +15,7 @@ use crate::support::{WITHIN, eventually, parsed, recovered, sink};
 use staunch::connectors::kafka::wire::Producer;
 use staunch::kafka::KafkaCommittable;
 use staunch::{Epoch, ErrorKind};
-use staunch_tests::kafka::{Broker, Client, Record, Session, listed};
+use staunch_tests::kafka::{Broker, Client, Record, SINKS, Session, listed};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -150,7 +150,13 @@ fn says(client: &Client, ours: &KafkaCommittable) -> Option<Ending> {
     match recovered(&sink(client, "any"), lineage, &[listed(ours)], EPOCH) {
         Ok(now) if parsed(&now[0]) == *ours => Some(Ending::Committed),
         Ok(_) => Some(Ending::Aborted),
-        Err(error) if error.kind() == ErrorKind::DataLoss => Some(Ending::Aborted),
+        Err(error) if error.kind() == ErrorKind::DataLoss => {
+            let loss = error.data_loss().expect("what is lost");
+            assert_eq!((loss.epoch, &*loss.sink), (ours.epoch, &*SINKS.join(", ")), "{loss}");
+            assert!((1..=ours.records).contains(&loss.records), "{loss}");
+            assert!(ours.partitions.iter().any(|range| loss.reason.contains(&range.topic)), "{loss}");
+            Some(Ending::Aborted)
+        }
         Err(error) if error.kind() == ErrorKind::FateUnknown => None,
         Err(error) => panic!("{error}"),
     }

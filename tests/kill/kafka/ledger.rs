@@ -40,8 +40,8 @@ impl fmt::Display for Again {
 pub struct Ledger {
     pub job: Job,
     client: Client,
-    numbered: String,
-    refused: String,
+    pub numbered: String,
+    pub refused: String,
     again: Again,
 }
 
@@ -93,12 +93,17 @@ impl Ledger {
         panic!("{what}\nagain: {}\nthe job's log:\n{}", self.again, tail(&self.job.log_of(start.log)))
     }
 
+    /// Why it ended: the last error that it told.
+    pub fn error(&self, start: &Start<'_>) -> String {
+        let said = self.job.log_of(start.log);
+        said.lines().rev().find(|line| line.starts_with("Error")).unwrap_or_default().to_owned()
+    }
+
     /// A job may give up while its brokers are away or unreachable; it then has to say so. Anything else that it
     /// says (lost output, an unknown fate, a bug) is a failure of the test.
     #[track_caller]
     pub fn assert_gave_up_for_kafka(&self, start: &Start<'_>) {
-        let said = self.job.log_of(start.log);
-        let last = said.lines().rev().find(|line| line.starts_with("Error")).unwrap_or_default();
+        let last = self.error(start);
         let never = ["please report", "lost", "cannot be known", "another attempt", "blocks", "does not fit"];
         let about_kafka = ["Kafka", "kafka", "transaction"].iter().any(|word| last.contains(word));
         if !about_kafka || never.iter().any(|word| last.contains(word)) {
@@ -156,7 +161,7 @@ impl Ledger {
     }
 
     fn compare(&self, entries: &Entries) -> Result<(), String> {
-        let (mut numbered, mut refused) = (Sequences::default(), Sequences::default());
+        let mut numbered = Sequences::default();
         self.client.each_committed(&self.numbered, |seen| {
             let (account, number, state) = entry(&seen).ok_or_else(|| unreadable(&seen))?;
             if number != state {
@@ -165,6 +170,12 @@ impl Ledger {
             numbered.take(seen.partition, account, number)
         })?;
         numbered.compare(&entries.entries)?;
+        self.compare_refused(entries)
+    }
+
+    /// The same of the lines that are no entries alone.
+    pub fn compare_refused(&self, entries: &Entries) -> Result<(), String> {
+        let mut refused = Sequences::default();
         self.client.each_committed(&self.refused, |seen| {
             let (partition, number) = refusal(&seen).ok_or_else(|| unreadable(&seen))?;
             refused.take(seen.partition, partition, number)
@@ -178,7 +189,7 @@ fn unreadable(seen: &Seen<'_>) -> String {
 }
 
 /// `a17 5 5`, with the account as its key.
-fn entry<'a>(seen: &Seen<'a>) -> Option<(&'a str, u64, u64)> {
+pub fn entry<'a>(seen: &Seen<'a>) -> Option<(&'a str, u64, u64)> {
     let mut words = std::str::from_utf8(seen.value).ok()?.split(' ');
     let account = words.next().filter(|account| account.as_bytes() == seen.key)?;
     Some((account, words.next()?.parse().ok()?, words.next()?.parse().ok()?))

@@ -4,6 +4,7 @@
 mod cluster;
 mod entries;
 mod ledger;
+mod lost;
 mod outage;
 mod points;
 mod proxied;

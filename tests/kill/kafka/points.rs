@@ -63,7 +63,11 @@ fn share_out(
         transaction_timeout_ms,
         again: &again,
     };
-    let ledgers: Vec<Ledger> = (0..lanes).map(|lane| setting.ledger(&format!("{lane}"), &feeding.topic)).collect();
+    // Every other one writes into two transactions per checkpoint.
+    let ledger = |lane: usize| {
+        setting.ledger(&format!("{lane}"), &feeding.topic).set("shards", if lane % 2 == 1 { "2" } else { "1" })
+    };
+    let ledgers: Vec<Ledger> = (0..lanes).map(ledger).collect();
     let points: Vec<_> = points().collect();
     let started = Instant::now();
     scope(|scope| {

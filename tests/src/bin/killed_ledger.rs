@@ -1,6 +1,6 @@
 //! A job with two exactly-once sinks in Kafka, to be killed, paused and cut off: it numbers the entries
 //! of each account, and lines that are no entries go to a topic of their own. The sinks have one
-//! transaction per checkpoint.
+//! transaction per checkpoint, or one for each shard.
 //!
 //! The lines count up by themselves, `a17 1`, `a17 2`, …, so that a record that was lost, repeated or
 //! overtaken shows in the output, and so does state that did not come back with it.
@@ -23,8 +23,15 @@ pub struct Config {
     #[serde(default)]
     bounded: bool,
     transaction_timeout_ms: u64,
+    /// How many transactions share a checkpoint's records.
+    #[serde(default = "one")]
+    shards: usize,
     /// How long librdkafka waits for an answer.
     socket_timeout_ms: Option<u64>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// One line that is an entry.
@@ -73,7 +80,8 @@ pub fn number(#[key] account: &str, entry: Entry, #[state] seen: &mut u64) -> St
 
 fn to<F: Format>(config: &Config, topic: &str) -> KafkaSink<F> {
     let timeout = Duration::from_millis(config.transaction_timeout_ms);
-    let sink = KafkaSink::topic(&config.brokers, topic).exactly_once().transaction_timeout(timeout);
+    let sink =
+        KafkaSink::topic(&config.brokers, topic).exactly_once().transaction_timeout(timeout).shards(config.shards);
     match config.socket_timeout_ms {
         Some(ms) => sink.set("socket.timeout.ms", ms.to_string()),
         None => sink,

@@ -24,7 +24,7 @@ pub use client::{Client, Record, Transaction};
 pub use cluster::ThreeBrokers;
 pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};
 pub use sequences::Sequences;
-pub use session::{Session, listed};
+pub use session::{SINKS, Session, listed};
 pub use stable::Seen;
 
 use std::io::Write;

@@ -10,12 +10,15 @@ use rdkafka::producer::{BaseProducer, NoCustomPartitioner, Producer, ProducerCon
 use rdkafka::{ClientContext, Offset};
 use staunch::Epoch;
 use staunch::api::sink::Committable;
-use staunch::connectors::kafka::{KafkaCommittable, PartitionRange};
+use staunch::connectors::kafka::{KafkaCommittable, PartitionRange, WriterShare};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// The sinks that a session's records are said to be of, in the order in which a loss names them.
+pub const SINKS: [&str; 2] = ["alerts", "totals"];
 
 /// First and last offset and the count of the records of one transaction, by topic and partition.
 type Delivered = BTreeMap<(String, i32), (i64, i64, u64)>;
@@ -157,6 +160,9 @@ impl Session {
             records,
         });
         let partitions: Vec<_> = partitions.collect();
+        let records = partitions.iter().map(|range| range.records).sum();
+        // As workers report them, whose order is their own.
+        let share = |sink: usize, records| WriterShare { sink: SINKS[sink].to_owned(), worker: 0, records };
         KafkaCommittable {
             version: 1,
             cluster_id: self.client.cluster().cluster_id(WITHIN).expect("an answer"),
@@ -166,9 +172,9 @@ impl Session {
             start_ms: described.start_ms,
             timeout_ms: described.timeout_ms,
             epoch,
-            records: partitions.iter().map(|range| range.records).sum(),
+            records,
             partitions,
-            writers: Vec::new(),
+            writers: vec![share(1, records - records / 2), share(0, records / 2)],
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! The rules are pure; `wire` asks for the facts.
 
+use super::message::OnRefused;
 use super::participant::Options;
 use super::wire::{Cluster, ClusterFacts, Configs, TopicFacts};
 use crate::api::sink::SinkContext;
@@ -18,6 +19,13 @@ const LOG_IN_SYNC_MIN: &str = "transaction.state.log.min.isr";
 const IN_SYNC_MIN: &str = "min.insync.replicas";
 const UNCLEAN: &str = "unclean.leader.election.enable";
 const CLEANUP: &str = "cleanup.policy";
+const BATCH_MAX: &str = "max.message.bytes";
+
+/// What brokers measure is a batch, which is longer than its records by its head (KIP-98). librdkafka keeps
+/// a record, and a batch of several with its head, within `message.max.bytes`.
+const BATCH_HEAD: u64 = 61;
+/// The least that librdkafka takes as `message.max.bytes`.
+const RECORD_MAX_LEAST: u64 = 1_000;
 
 /// What an exactly-once sink does with its topic: Kafka's numbers and names (`AclOperation`).
 const TOPIC_RIGHTS: &[(u8, &str)] = &[(4, "Write"), (8, "Describe"), (3, "Read (recovery reads what was written)")];
@@ -50,17 +58,45 @@ fn other_stores<'a>(context: &SinkContext<'_>, open: impl Iterator<Item = &'a st
 }
 
 /// Looks at a topic, before the first writer of it is made. One that does not exist is for others to refuse.
-pub(super) fn topic(cluster: &mut Cluster, topic: &str) -> Result<()> {
-    let names = [IN_SYNC_MIN, UNCLEAN, CLEANUP];
-    let Some(facts) = cluster.topic_facts(topic, &names, ANSWER_WITHIN)? else { return Ok(()) };
+/// Returns how long a batch may be for it, if that is told.
+pub(super) fn topic(cluster: &mut Cluster, topic: &str) -> Result<Option<u64>> {
+    let names = [IN_SYNC_MIN, UNCLEAN, CLEANUP, BATCH_MAX];
+    let Some(facts) = cluster.topic_facts(topic, &names, ANSWER_WITHIN)? else { return Ok(None) };
     if let Some(right) = facts.missing(topic, TOPIC_RIGHTS) {
         return Err(right.error(&cluster.principal()));
     }
     warn(durable_records(topic, &facts));
-    Ok(())
+    Ok(number(&facts.configs, BATCH_MAX))
 }
 
-fn warn(findings: Vec<String>) {
+/// Whether librdkafka refuses each record that the broker would refuse for its size. What only the broker
+/// refuses fails the attempt, whatever the sink is to do with it. Compression is not counted on: what it saves
+/// is not known before.
+pub(super) fn sizes(topic: &str, batch_max: u64, record_max: u64, on_refused: &OnRefused) -> Result<Vec<String>> {
+    let needed = record_max + BATCH_HEAD;
+    if batch_max >= needed {
+        return Ok(Vec::new());
+    }
+    let fitting = batch_max.saturating_sub(BATCH_HEAD);
+    let advice = if fitting >= RECORD_MAX_LEAST {
+        format!("add .set(\"message.max.bytes\", \"{fitting}\"), or raise {BATCH_MAX} of the topic to {needed}")
+    } else {
+        format!("raise {BATCH_MAX} of the topic to {needed}")
+    };
+    let finding = format!(
+        "the topic {topic} takes batches of {batch_max} bytes ({BATCH_MAX}), and this sink may send {needed}: a record \
+         between the two is refused by the broker, and the job restarts until it stops"
+    );
+    match on_refused {
+        OnRefused::Stop => Ok(vec![format!("{finding}; {advice}")]),
+        OnRefused::Skip | OnRefused::DeadLetter(_) => {
+            let message = format!("{finding}, in spite of .on_refused(..): {advice}");
+            Err(Error::new(ErrorKind::Config, message))
+        }
+    }
+}
+
+pub(super) fn warn(findings: Vec<String>) {
     for finding in findings {
         tracing::warn!(target: "staunch::kafka", "{finding}");
     }

@@ -82,7 +82,7 @@ impl<'a> Flush<'a> {
 
     /// By connections of its own, so that it sees what any other client would.
     fn ask(&self, outlet: &Outlet, topics: &BTreeSet<String>) -> String {
-        let cluster = self.settings.security().and_then(|security| Cluster::new(&self.settings.brokers, security));
+        let cluster = Cluster::of(self.settings);
         let id = Some(outlet.id.as_str()).filter(|id| !id.is_empty());
         let found = match cluster {
             Ok(mut cluster) => {

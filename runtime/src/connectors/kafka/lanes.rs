@@ -23,8 +23,14 @@ use std::time::{Duration, Instant};
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A broker that has just started may not know a topic yet: it has to say so twice, this far apart.
 const DOUBT: Duration = Duration::from_millis(400);
-/// What is kept of a value that is too large to be written.
+/// What is kept of a value that is too large to be written, if there is room.
 const LETTER_VALUE_MAX: usize = 64 << 10;
+/// What a record at most takes beside its key, value and headers, and a header beside its name and value: as
+/// librdkafka counts.
+const RECORD_HEAD: usize = 36;
+const HEADER_HEAD: usize = 10;
+/// What the header with the length of a value that was cut short may take.
+const LENGTH_HEADER: usize = 64;
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +47,8 @@ pub(super) struct Lanes {
     routes: Arc<Routes>,
     waiters: Arc<Waiters>,
     on_refused: OnRefused,
+    /// How large a record may be.
+    record_max: u64,
     lanes: Vec<Lane>,
     numbers: HashMap<String, usize>,
     fixed: Option<usize>,
@@ -73,12 +81,19 @@ struct Question {
 }
 
 impl Lanes {
-    pub fn new(writer: Writer, routes: Arc<Routes>, waiters: Arc<Waiters>, on_refused: OnRefused) -> Self {
+    pub fn new(
+        writer: Writer,
+        routes: Arc<Routes>,
+        waiters: Arc<Waiters>,
+        on_refused: OnRefused,
+        record_max: u64,
+    ) -> Self {
         Self {
             writer,
             routes,
             waiters,
             on_refused,
+            record_max,
             lanes: Vec::new(),
             numbers: HashMap::new(),
             fixed: None,
@@ -126,7 +141,7 @@ impl Lanes {
     /// The same ways for what the writer leaves behind at a barrier.
     pub fn copy(&self) -> Self {
         let (routes, waiters) = (self.routes.clone(), self.waiters.clone());
-        let mut copy = Self::new(self.writer.clone(), routes, waiters, self.on_refused.clone());
+        let mut copy = Self::new(self.writer.clone(), routes, waiters, self.on_refused.clone(), self.record_max);
         copy.lanes = self.lanes.iter().map(Lane::copy).collect();
         copy.numbers = self.numbers.clone();
         (copy.fixed, copy.dead, copy.refused) = (self.fixed, self.dead, self.refused.clone());
@@ -356,7 +371,7 @@ impl Lanes {
         let place = match (self.on_refused.clone(), self.dead) {
             (OnRefused::DeadLetter(dead), Some(lane)) => {
                 let mut headers = message.headers.clone();
-                let letter = letter(message, &mut headers, why, &topic);
+                let letter = letter(message, &mut headers, why, &topic, self.record_max);
                 match self.send_in(lane, &letter)? {
                     Sent::Yes => {}
                     Sent::Full => return Ok(false),
@@ -394,13 +409,22 @@ fn is_askable(topic: &str) -> bool {
     !topic.is_empty() && topic.len() <= 249 && !topic.contains('\0')
 }
 
-fn letter<'a>(message: &Outgoing<'a>, headers: &'a mut Headers, why: &str, topic: &str) -> Outgoing<'a> {
+fn letter<'a>(
+    message: &Outgoing<'a>,
+    headers: &'a mut Headers,
+    why: &str,
+    topic: &str,
+    record_max: u64,
+) -> Outgoing<'a> {
     headers.add("staunch.refused.reason", why).add("staunch.refused.topic", topic);
+    let key = message.key.map_or(0, <[u8]>::len);
+    let beside = RECORD_HEAD + key + headers.bytes() + headers.len() * HEADER_HEAD + LENGTH_HEADER;
+    let room = usize::try_from(record_max).unwrap_or(usize::MAX).saturating_sub(beside).min(LETTER_VALUE_MAX);
     let value = message.value.map(|value| {
-        if value.len() > LETTER_VALUE_MAX {
+        if value.len() > room {
             headers.add("staunch.refused.bytes", value.len().to_string());
         }
-        &value[..value.len().min(LETTER_VALUE_MAX)]
+        &value[..value.len().min(room)]
     });
     // The partition was meant for the other topic.
     Outgoing { value, headers, partition: None, ..*message }

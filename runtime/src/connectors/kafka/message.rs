@@ -11,9 +11,14 @@ use std::sync::Arc;
 /// be encoded, is larger than `message.max.bytes`, or names a topic or partition that does not exist
 /// or may not be written to.
 ///
-/// A record that only the *broker* refuses (larger than the topic's `max.message.bytes`, without a key
-/// for a compacted topic) is another matter: what followed it is already under way, so the attempt
-/// restarts from the last checkpoint, and with the same record again in the end the job stops.
+/// A record that only the *broker* refuses (without a key for a compacted topic, larger than the topic's
+/// `max.message.bytes`) is another matter: what followed it is already under way, so the attempt
+/// restarts from the last checkpoint, and with the same record again in the end the job stops. So an
+/// exactly-once sink looks at the sizes when it starts: where its topic or that of its dead letters takes less
+/// than `message.max.bytes` (1,000,000 unless set) and the head of a batch, `Skip` and `DeadLetter` are a
+/// `Config` error that says which `.set("message.max.bytes", ..)` is small enough, and `Stop` is a warning.
+/// Topics that records name themselves ([`topic_by`](super::KafkaSink::topic_by)) are not looked at: set it to
+/// suit the smallest of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OnRefused {
     /// Stops the job, naming the reason.
@@ -23,7 +28,8 @@ pub enum OnRefused {
     Skip,
     /// Writes it to this topic instead, in the same transaction: key, value and headers as they would
     /// have been, and the headers `staunch.refused.reason` and `staunch.refused.topic`. Of a value that
-    /// is too large the first 64 KiB are kept, and `staunch.refused.bytes` is its length.
+    /// is too large the first 64 KiB are kept, or as much as `message.max.bytes` has room for, and
+    /// `staunch.refused.bytes` is its length.
     DeadLetter(String),
 }
 
@@ -54,6 +60,11 @@ impl Headers {
 
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// How many bytes the names and values have.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(super) fn clear(&mut self) {

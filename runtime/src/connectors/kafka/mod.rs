@@ -13,7 +13,7 @@
 //! checks                    what is looked at before a sink writes
 //! tool                      what the commands about transactions see
 //! wire                      the protocol itself, for what librdkafka cannot do
-//! settings  security        one set of options, for librdkafka and for the wire
+//! settings  security  reach one set of options, for librdkafka and for the wire
 //! raw                       the unsafe calls into librdkafka
 //! ```
 //!
@@ -41,6 +41,7 @@ mod pool;
 mod position;
 mod producer;
 mod raw;
+mod reach;
 mod reader;
 mod routes;
 mod security;

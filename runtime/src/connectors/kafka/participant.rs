@@ -84,6 +84,12 @@ impl Options {
         self.settings.client(&defaults, &decided, owned_in_transactions)
     }
 
+    /// What librdkafka refuses as too large is larger than this.
+    fn record_bytes_max(&self) -> Result<u64> {
+        // Its own default; what is no number it refuses when a producer is made.
+        Ok(self.producer()?.get("message.max.bytes").and_then(|text| text.parse().ok()).unwrap_or(1_000_000))
+    }
+
     /// A transaction that is prepared must not expire before it can be committed.
     pub(super) fn margin(&self) -> Duration {
         margin(self.transaction_timeout)
@@ -109,6 +115,8 @@ pub struct KafkaParticipant {
     /// How many there are.
     writers: usize,
     routes: Arc<Routes>,
+    /// How many bytes a batch may have, of each topic that was looked at and tells.
+    batch_max: BTreeMap<String, u64>,
     cancellation: Cancellation,
 }
 
@@ -120,7 +128,7 @@ impl KafkaParticipant {
         }
         let mut transactions = None;
         if options.exactly_once {
-            let mut cluster = Cluster::new(&options.settings.brokers, options.settings.security()?)?;
+            let mut cluster = Cluster::of(&options.settings)?;
             cluster.cancelled_by(context.cancellation.clone());
             let cluster_id = cluster.cluster_id(ANSWER_WITHIN)?;
             claim_cluster(&cluster_id, context)?;
@@ -130,8 +138,8 @@ impl KafkaParticipant {
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes) = (Arc::default(), Arc::default());
-        let cancellation = context.cancellation.clone();
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, cancellation })
+        let (batch_max, cancellation) = (BTreeMap::new(), context.cancellation.clone());
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cancellation })
     }
 
     pub(super) fn writer<F: Format>(
@@ -149,29 +157,40 @@ impl KafkaParticipant {
         let shard = pool.shard(self.writers);
         self.writers += 1;
         let writer = Writer { sink: context.id.to_owned(), worker: context.worker, shard };
-        let mut lanes = Lanes::new(writer, self.routes.clone(), self.waiters.clone(), shape.on_refused.clone());
+        let (record_max, on_refused) = (self.options.record_bytes_max()?, &shape.on_refused);
+        let (routes, waiters) = (self.routes.clone(), self.waiters.clone());
+        let mut lanes = Lanes::new(writer, routes, waiters, on_refused.clone(), record_max);
+        let mut findings = Vec::new();
         if let TopicOf::Fixed(topic) = &shape.topic {
-            self.look_up(topic, &pool)?;
+            findings.extend(self.look_up(topic, &pool, record_max, on_refused)?);
             lanes.set_fixed(topic)?;
         }
-        if let OnRefused::DeadLetter(topic) = &shape.on_refused {
-            self.look_up(topic, &pool)?;
+        if let OnRefused::DeadLetter(topic) = on_refused {
+            findings.extend(self.look_up(topic, &pool, record_max, on_refused)?);
             lanes.set_dead(topic)?;
+        }
+        if context.worker == 0 {
+            checks::warn(findings);
         }
         let waiter = self.waiters.add(context.waker.clone());
         Ok(KafkaWriter::new(shape, lanes, pool, waiter, context.epoch))
     }
 
-    /// Refuses a topic that cannot be written to.
-    fn look_up(&mut self, topic: &str, pool: &Pool) -> Result<()> {
+    /// Refuses a topic that cannot be written to, or not as the sink was told to; what is to be told of it.
+    fn look_up(&mut self, topic: &str, pool: &Pool, record_max: u64, on_refused: &OnRefused) -> Result<Vec<String>> {
         if self.routes.look(topic, Instant::now()).is_none() {
             // Before librdkafka is asked, which of a missing right only says that one is missing.
-            if let Some(transactions) = &mut self.transactions {
-                checks::topic(&mut transactions.brokers().cluster, topic)?;
+            if let Some(transactions) = &mut self.transactions
+                && let Some(batch_max) = checks::topic(&mut transactions.brokers().cluster, topic)?
+            {
+                self.batch_max.insert(topic.to_owned(), batch_max);
             }
             self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
         }
-        Ok(())
+        match self.batch_max.get(topic) {
+            Some(&batch_max) => checks::sizes(topic, batch_max, record_max, on_refused),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Sends what the writers had to leave, and adds it to what they sealed.

@@ -183,10 +183,12 @@ impl<F: Format> KafkaReader<F> {
                      say .on_lost_offsets(OnLostOffsets::Earliest)"
                 ))
             }
-            (
-                Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::Authentication | Code::Fatal,
-                _,
-            ) => failed(format!("{place} cannot be read: {text}")),
+            (Code::TopicAuthorizationFailed, _) => {
+                failed(format!("this user may not read {place}: allow it Describe and Read on the topic ({text})"))
+            }
+            (Code::ClusterAuthorizationFailed | Code::Authentication | Code::Fatal, _) => {
+                failed(format!("{place} cannot be read: {text}"))
+            }
             _ => {
                 self.errors.report(text);
                 Ok(())

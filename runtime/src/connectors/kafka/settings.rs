@@ -5,6 +5,7 @@
 
 #![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
 
+use super::reach::Reach;
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use rdkafka::ClientConfig;
@@ -58,7 +59,12 @@ impl Settings {
         Ok(config)
     }
 
-    /// How to speak to the brokers without librdkafka.
+    /// How to reach the brokers without librdkafka.
+    pub fn reach(&self) -> Result<Reach> {
+        Reach::from_options(&self.options)
+    }
+
+    /// How to speak to them.
     pub fn security(&self) -> Result<Security> {
         Security::from_options(&self.options)
     }

@@ -178,6 +178,13 @@ impl<F: Format> KafkaSink<F> {
 
     /// Sets an option of librdkafka's producer. Those that exactly-once rests on are refused with a
     /// `Config` error when the job starts. Sinks that share a transaction need the same options.
+    ///
+    /// What librdkafka cannot do (recovery, checks at the start, the commands about transactions) is done by
+    /// connections beside it, which heed the same options: those of [`Security`](super::Security), `client.id`,
+    /// `broker.address.family`, `socket.timeout.ms` (the time for one request, 10 s unless set) and
+    /// `socket.connection.setup.timeout.ms` (the time for TCP and TLS, 5 s unless set). Others that change how
+    /// brokers are reached, and cannot be heeded there, are refused: `client.dns.lookup`, unless it is
+    /// `use_all_dns_ips`, and `plugin.library.paths`. Options that only tune librdkafka are free.
     #[must_use]
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.settings.set(key.into(), value.into());

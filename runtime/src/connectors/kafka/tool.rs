@@ -22,7 +22,7 @@ pub(super) struct KafkaTransactions {
 
 impl KafkaTransactions {
     pub fn new(settings: &Settings) -> Result<Self> {
-        let cluster = Cluster::new(&settings.brokers, settings.security()?)?;
+        let cluster = Cluster::of(settings)?;
         Ok(Self { brokers: settings.brokers.clone(), asked: KafkaBrokers::new(cluster), cluster_id: None })
     }
 

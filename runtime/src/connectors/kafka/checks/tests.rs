@@ -88,3 +88,23 @@ fn rights_are_bits() {
     assert!(error.message().contains("User:ada the right Write on the topic totals"), "{error}");
     assert_eq!(facts(1, &[]).missing("totals", TOPIC_RIGHTS), None, "not told");
 }
+
+#[test]
+fn what_brokers_would_refuse_is_refused_before() {
+    let letters = OnRefused::DeadLetter("dead".into());
+    let head = |batch_max, policy: &OnRefused| sizes("totals", batch_max, 1_000_000, policy);
+    for policy in [&OnRefused::Stop, &OnRefused::Skip, &letters] {
+        assert_eq!(head(1_000_061, policy).unwrap(), Vec::<String>::new());
+    }
+    let told = head(1_000_060, &OnRefused::Stop).unwrap().concat();
+    assert!(told.contains("totals") && told.contains(r#".set("message.max.bytes", "999999")"#), "{told}");
+    for policy in [&OnRefused::Skip, &letters] {
+        let error = head(1_000_060, policy).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains(r#".set("message.max.bytes", "999999")"#), "{error}");
+    }
+    // librdkafka takes no less than 1,000.
+    assert!(head(1_061, &letters).unwrap_err().message().contains(r#""1000""#));
+    let error = head(1_060, &letters).unwrap_err();
+    assert!(!error.message().contains(".set(") && error.message().contains("raise"), "{error}");
+}

@@ -2,27 +2,27 @@
 
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
-use super::frame::{self, CLIENT, NoLength};
+use super::frame::{self, NoLength};
 use super::network::Trouble;
 use super::shape;
 use crate::clock::{Clock, SystemClock};
+use crate::connectors::kafka::reach::{Family, Reach};
 use crate::connectors::kafka::security::{Encryption, Sasl, Security, tls_words};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiVersionsRequest, SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout_at;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// The longest time for one request; then the broker counts as away and the question is asked anew.
-const REQUEST: Duration = Duration::from_secs(10);
-/// The longest time until there is a connection; another broker may be up.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The program that asks, whatever it calls itself.
+const SOFTWARE: StrBytes = StrBytes::from_static_str("staunch");
 /// Room that an answer is given before any of it is there.
 const ROOM: usize = 64 << 10;
 /// UNSUPPORTED_VERSION.
@@ -32,13 +32,14 @@ const UNSUPPORTED_VERSION: i16 = 35;
 pub(super) struct Access {
     pub security: Security,
     encryption: Option<Encryption>,
+    reach: Reach,
 }
 
 impl Access {
     /// Reads the files that the security names.
-    pub fn new(security: Security) -> Result<Self> {
+    pub fn new(security: Security, reach: Reach) -> Result<Self> {
         let encryption = security.tls().map(Encryption::new).transpose()?;
-        Ok(Self { security, encryption })
+        Ok(Self { security, encryption, reach })
     }
 }
 
@@ -50,17 +51,21 @@ pub(super) struct Connection {
     host: String,
     port: u16,
     correlation: i32,
+    client: StrBytes,
+    request_within: Duration,
     /// Of each request that the broker knows: key, lowest and highest version.
     versions: Vec<(i16, i16, i16)>,
 }
 
 impl Connection {
     pub async fn open(host: &str, port: u16, access: &Access, deadline: Instant) -> Result<Self, Trouble> {
-        let connecting = deadline.min(Instant::now() + CONNECT);
+        let connecting = deadline.min(Instant::now() + access.reach.connect_within);
         let stream = within(connecting, connect(host, port, access)).await;
         let stream = stream.map_err(|error| trouble(&error, host, port, Some(&access.security)))?;
         let (correlation, versions) = (0, Vec::new());
-        let mut connection = Self { stream, host: host.to_owned(), port, correlation, versions };
+        let client = StrBytes::from_string(access.reach.client_id.clone());
+        let (host, request_within) = (host.to_owned(), access.reach.request_within);
+        let mut connection = Self { stream, host, port, correlation, client, request_within, versions };
         connection.learn_versions(access, deadline).await?;
         if let Some(sasl) = access.security.sasl() {
             connection.authenticate(sasl, deadline).await?;
@@ -87,7 +92,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<i32, Trouble> {
         let version = self.version::<R>(&ours)?;
-        let started = within(deadline.min(Instant::now() + REQUEST), self.write(request, version)).await;
+        let started = within(deadline.min(Instant::now() + self.request_within), self.write(request, version)).await;
         started.map_err(|error| trouble(&error, &self.host, self.port, None))
     }
 
@@ -99,7 +104,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<R::Response, Trouble> {
         let version = self.version::<R>(&ours)?;
-        let answer = within(deadline.min(Instant::now() + REQUEST), self.read()).await;
+        let answer = within(deadline.min(Instant::now() + self.request_within), self.read()).await;
         let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, None))?;
         frame::decode::<R>(answer, version, correlation).map_err(|why| self.passing(why))
     }
@@ -114,7 +119,7 @@ impl Connection {
 
     async fn learn_versions(&mut self, access: &Access, deadline: Instant) -> Result<(), Trouble> {
         let request = ApiVersionsRequest::default()
-            .with_client_software_name(CLIENT)
+            .with_client_software_name(SOFTWARE)
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
         let answer = self.exchange(&request, 3, deadline).await;
         let answer = answer.map_err(|error| trouble(&error, &self.host, self.port, Some(&access.security)))?;
@@ -175,7 +180,7 @@ impl Connection {
     }
 
     async fn exchange<R: Request>(&mut self, request: &R, version: i16, deadline: Instant) -> io::Result<Bytes> {
-        within(deadline.min(Instant::now() + REQUEST), async {
+        within(deadline.min(Instant::now() + self.request_within), async {
             self.write(request, version).await?;
             self.read().await
         })
@@ -185,7 +190,7 @@ impl Connection {
     /// Sends a request; returns its number.
     async fn write<R: Request>(&mut self, request: &R, version: i16) -> io::Result<i32> {
         self.correlation = self.correlation.wrapping_add(1);
-        let frame = frame::encode(request, version, self.correlation).map_err(io::Error::other)?;
+        let frame = frame::encode(request, version, self.correlation, self.client.clone()).map_err(io::Error::other)?;
         self.stream.write_all(&frame).await?;
         self.stream.flush().await?;
         Ok(self.correlation)
@@ -216,11 +221,21 @@ impl Connection {
 }
 
 async fn connect(host: &str, port: u16, access: &Access) -> io::Result<Box<dyn Stream>> {
-    let stream = TcpStream::connect((host, port)).await?;
+    let stream = tcp(host, port, access.reach.family).await?;
     stream.set_nodelay(true)?;
     let Some(Encryption(connector)) = &access.encryption else { return Ok(Box::new(stream)) };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     Ok(Box::new(connector.connect(name, stream).await?))
+}
+
+/// The first of the broker's addresses that accepts.
+async fn tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream> {
+    let known = lookup_host((host, port)).await?;
+    let addresses: Vec<SocketAddr> = known.filter(|address| family.has(address)).collect();
+    if addresses.is_empty() {
+        return Err(io::Error::other("no address of it is of the kind that broker.address.family asks for"));
+    }
+    TcpStream::connect(&*addresses).await
 }
 
 /// These bytes come from something that does not speak Kafka.

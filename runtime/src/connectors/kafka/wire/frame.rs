@@ -14,16 +14,19 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 
 /// No answer to our requests is anywhere near this size.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
-/// Who asks, in the broker's logs and metrics.
-pub(super) const CLIENT: StrBytes = StrBytes::from_static_str("staunch");
 
-/// A request as it is sent.
-pub(super) fn encode<R: Request>(request: &R, version: i16, correlation: i32) -> Result<BytesMut, String> {
+/// A request as it is sent by this client.
+pub(super) fn encode<R: Request>(
+    request: &R,
+    version: i16,
+    correlation: i32,
+    client: StrBytes,
+) -> Result<BytesMut, String> {
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY)
         .with_request_api_version(version)
         .with_correlation_id(correlation)
-        .with_client_id(Some(CLIENT));
+        .with_client_id(Some(client));
     let mut frame = BytesMut::new();
     frame.put_i32(0);
     header.encode(&mut frame, R::header_version(version)).map_err(|error| error.to_string())?;

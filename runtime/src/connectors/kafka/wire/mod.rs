@@ -27,9 +27,12 @@ pub use survey::{ClusterFacts, Configs, TopicFacts};
 
 pub use crate::transaction::{BatchHeader, Copied, CopyRange, Described, Marker, Peek, Producer};
 
+use super::reach::Reach;
 use super::security::Security;
+use super::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Cancellation;
+use connection::Access;
 use network::Network;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -47,11 +50,20 @@ impl Cluster {
     /// # Errors
     /// `Config` for brokers that are not of that form, and for certificates or keys that cannot be read.
     pub fn new(brokers: &str, security: Security) -> Result<Self> {
+        Self::reached(brokers, security, Reach::default())
+    }
+
+    /// The brokers of a source or sink, asked as its options say.
+    pub(super) fn of(settings: &Settings) -> Result<Self> {
+        Self::reached(&settings.brokers, settings.security()?, settings.reach()?)
+    }
+
+    fn reached(brokers: &str, security: Security, reach: Reach) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::new(ErrorKind::Sink, "the system gave no event queue").caused_by(error))?;
-        Ok(Self { runtime, network: Network::new(brokers, security)? })
+        Ok(Self { runtime, network: Network::new(brokers, Access::new(security, reach)?)? })
     }
 
     /// From now on no question is asked again once this is set.

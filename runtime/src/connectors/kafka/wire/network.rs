@@ -4,7 +4,6 @@
 
 use super::connection::{Access, Connection};
 use super::refusal;
-use crate::connectors::kafka::security::Security;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::Cancellation;
 use kafka_protocol::ResponseError;
@@ -54,7 +53,7 @@ pub(super) fn code_text(code: i16) -> String {
 }
 
 impl Network {
-    pub fn new(brokers: &str, security: Security) -> Result<Self> {
+    pub fn new(brokers: &str, access: Access) -> Result<Self> {
         let address = |broker: &str| {
             let (host, port) = broker.rsplit_once(':')?;
             Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
@@ -64,7 +63,7 @@ impl Network {
             Error::new(ErrorKind::Config, format!("{brokers:?} is no list of brokers: write host:port,host:port"))
         })?;
         let (connections, coordinators, leaders) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (learnt, access, cancellation) = (Vec::new(), Access::new(security)?, Cancellation::default());
+        let (learnt, cancellation) = (Vec::new(), Cancellation::default());
         Ok(Self { bootstrap, learnt, access, connections, coordinators, leaders, cancellation })
     }
 

@@ -33,20 +33,25 @@ enum Reaction {
 
 /// A broker that reacts so to its nth request, whose key it is told. Returns its address.
 fn broker(react: impl Fn(usize, i16) -> Reaction + Send + Sync + 'static) -> String {
+    broker_of(None, react)
+}
+
+/// One that speaks only to this client.
+fn broker_of(client: Option<&'static str>, react: impl Fn(usize, i16) -> Reaction + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (react, count) = (Arc::new(react), Arc::new(AtomicUsize::new(0)));
     crate::threads::spawn("broker".to_owned(), move || {
         for stream in listener.incoming().flatten() {
             let (react, count) = (react.clone(), count.clone());
-            crate::threads::spawn("connection".to_owned(), move || serve(stream, &*react, &count)).unwrap();
+            crate::threads::spawn("connection".to_owned(), move || serve(stream, client, &*react, &count)).unwrap();
         }
     })
     .unwrap();
     address
 }
 
-fn serve(mut stream: TcpStream, react: &dyn Fn(usize, i16) -> Reaction, count: &AtomicUsize) {
+fn serve(mut stream: TcpStream, client: Option<&str>, react: &dyn Fn(usize, i16) -> Reaction, count: &AtomicUsize) {
     loop {
         let mut length = [0; 4];
         if stream.read_exact(&mut length).is_err() {
@@ -56,6 +61,11 @@ fn serve(mut stream: TcpStream, react: &dyn Fn(usize, i16) -> Reaction, count: &
         stream.read_exact(&mut request).unwrap();
         let mut request = Bytes::from(request);
         let (key, _version, correlation) = (request.get_i16(), request.get_i16(), request.get_i32());
+        let length = request.get_i16();
+        let id = request.split_to(usize::try_from(length).unwrap());
+        if client.is_some_and(|client| client.as_bytes() != id) {
+            return;
+        }
         let framed = |correlation: i32, body: &[u8]| {
             let mut frame = BytesMut::new();
             frame.put_u32(body.len() as u32 + 4);
@@ -138,6 +148,29 @@ fn a_broker_that_is_away_is_passed_over() {
     let error = asked("127.0.0.1:1,127.0.0.1:2", SHORT).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sink);
     assert!(error.message().contains("127.0.0.1:1,127.0.0.1:2"), "{error}");
+}
+
+fn told(brokers: &str, options: &[(&str, &str)]) -> Cluster {
+    let mut settings = Settings::new(brokers);
+    options.iter().for_each(|&(key, value)| settings.set(key.to_owned(), value.to_owned()));
+    Cluster::of(&settings).unwrap()
+}
+
+#[test]
+fn brokers_are_reached_as_the_options_say() {
+    let picky = broker_of(Some("billing"), |_, key| Reaction::Answer(sound(key)));
+    assert_eq!(told(&picky, &[("client.id", "billing")]).cluster_id(WITHIN).unwrap(), "the cluster");
+    told(&picky, &[]).cluster_id(SHORT).unwrap_err();
+
+    // One request without an answer costs no more than was said, and is asked again.
+    let slow = broker(|count, key| if count == 0 { Reaction::Silence } else { Reaction::Answer(sound(key)) });
+    let found = told(&slow, &[("socket.timeout.ms", "100")]).cluster_id(Duration::from_secs(8));
+    assert_eq!(found.unwrap(), "the cluster");
+
+    let up = broker(|_, key| Reaction::Answer(sound(key)));
+    let by = |family| told(&up, &[("broker.address.family", family)]).cluster_id(SHORT);
+    assert_eq!(by("v4").unwrap(), "the cluster");
+    assert!(by("v6").unwrap_err().message().contains("broker.address.family"));
 }
 
 #[test]
