@@ -8,7 +8,7 @@ mod mutate;
 
 use mutate::Random;
 use peak_alloc::PeakAlloc;
-use staunch_tests::decode::{DECODERS, Decoder};
+use staunch_tests::decode::{DECODERS, Decoder, memory_max};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
-
-/// What a decoder may take besides a multiple of its input.
-const ROOM: usize = 64 << 10;
-/// The multiple: the smallest of an answer's parts takes a few bytes there, and a struct with several
-/// lists here.
-const MULTIPLE: usize = 256;
 
 fn main() {
     let runs = number("STAUNCH_FUZZ_RUNS").unwrap_or(5_000);
@@ -66,7 +60,7 @@ fn holds(name: &str, decode: Decoder, bytes: &[u8], what: impl std::fmt::Display
     MEMORY.reset_peak_usage();
     let panicked = catch_unwind(AssertUnwindSafe(|| decode(bytes))).is_err();
     let taken = MEMORY.peak_usage().saturating_sub(before);
-    let greedy = !panicked && taken > ROOM + MULTIPLE * bytes.len();
+    let greedy = !panicked && taken > memory_max(bytes.len());
     if panicked || greedy {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let how = if panicked { "panicked".to_owned() } else { format!("took {taken} bytes") };

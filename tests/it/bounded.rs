@@ -8,6 +8,7 @@ use staunch::{Flow, Outcome, pipeline, sink, source};
 use staunch_tests::faults::Faults;
 use staunch_tests::guard::job_test;
 use staunch_tests::sink::Probe;
+use staunch_tests::tap::Tap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,20 @@ fn a_job_that_has_ended_does_nothing_when_it_is_run_again() {
             assert_eq!((again.outcome, again.records_read, again.checkpoints), (Outcome::Ended, 0, 0));
         }
         assert_eq!(t.output.committed(), before);
+    });
+}
+
+#[test]
+fn a_job_that_has_ended_goes_on_where_its_source_is_not_bounded_any_more() {
+    job_test(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let items = make_items(1_000, 10, 2);
+        let first: Vec<_> = items.iter().map(|split| split[..300].to_vec()).collect();
+        let t = Tallying::opened(first, Faults::default());
+        t.job(dir.path(), 2).run().unwrap();
+        let t = Tallying { input: Tap::opened(items.clone()).unbounded(), items, ..t };
+        assert_eq!(t.job(dir.path(), 2).run().unwrap().records_read, 400);
+        t.assert_exact();
     });
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The jobs have sources and sinks in memory, a real checkpoint store and real threads.
 
+mod added;
 mod alignment;
 mod bounded;
 mod failures;

@@ -92,6 +92,31 @@ fn records_that_retention_removes_under_a_reader_stop_it_or_are_passed_over() {
 }
 
 #[test]
+fn retention_may_remove_the_end_of_a_transaction_that_was_read() {
+    let client = kafka!();
+    let topic = client.topic("marker", 1);
+    let foreign = client.transaction();
+    foreign.produce(&topic, 0, numbers(0..50));
+    foreign.commit();
+    let mut reading = read(&source(&client, &topic), None).unwrap();
+    reading.until_count(50).unwrap();
+    // What ends the transaction has an offset of its own, and is no record.
+    eventually("nothing left to read", || {
+        reading.poll().unwrap();
+        (reading.reader.lag() == Some(0)).then_some(())
+    });
+    let positions = reading.reader.positions();
+    drop(reading);
+    client.delete_records(&topic, 0, 51);
+    for policy in [OnLostOffsets::Stop, OnLostOffsets::Latest] {
+        client.produce(&topic, 0, ["late"]);
+        let mut reading = read(&source(&client, &topic).on_lost_offsets(policy), Some(&positions)).unwrap();
+        reading.until_count(1).unwrap();
+        assert_eq!(reading.values()[0], "late");
+    }
+}
+
+#[test]
 fn a_position_beyond_the_end_of_the_log_is_lost_too() {
     let client = kafka!();
     let topic = client.topic("beyond", 1);
@@ -159,6 +184,23 @@ fn a_topic_that_is_created_again_or_deleted_under_a_reader_stops_it() {
     reading.until_count(20).unwrap();
     client.delete(&topic);
     assert!(fails(&mut reading).message().contains("does not exist any more"));
+}
+
+#[test]
+fn a_bounded_reader_notices_a_topic_that_was_created_again_too() {
+    let client = kafka!();
+    // While it reads, where the new log never reaches the end; and where it does, before it ends.
+    for (every, left_open) in [(SOON, 50), (Duration::from_secs(3_600), 0)] {
+        let topic = client.topic("ends", 1);
+        client.produce(&topic, 0, numbers(0..10));
+        let foreign = client.transaction();
+        foreign.produce(&topic, 0, numbers(0..left_open));
+        let mut reading = read(&source(&client, &topic).discover_every(every).bounded(), None).unwrap();
+        deleted_and_created(&client, &topic, 1);
+        client.produce(&topic, 0, numbers(20..40));
+        let error = reading.until_end().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Source, "{error}");
+    }
 }
 
 #[test]

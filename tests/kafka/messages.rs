@@ -219,15 +219,23 @@ fn another_partitioner_finds_the_partitions_that_it_finds_elsewhere() {
 fn a_partition_that_was_added_while_the_job_runs_is_found() {
     let client = kafka!();
     let (topic, lineage) = (client.topic("grows", 1), client.name("lineage"));
-    let sink = sink(&client, &topic).partition(|_| Some(1));
-    let mut job = Job::start(&[sink], &lineage);
+    let partition = |record: &String| record.strip_prefix("to ").and_then(|partition| partition.parse().ok());
+    let sink = sink(&client, &topic).partition(partition);
+    let mut job = Job::workers(&[sink], &lineage, &[], Epoch(0), 2).unwrap();
+    let epoch = |job: &mut Job, records: &str| {
+        for writer in 0..2 {
+            job.write(writer, vec![records.to_owned(); 10]);
+        }
+        let committable = job.prepare();
+        job.commit(&committable);
+    };
+    // By now several producers have seen the topic as it was.
+    (0..3).for_each(|_| epoch(&mut job, "to 0"));
     client.add_partitions(&topic, 2);
-    // What is known of a topic is believed for ten seconds.
+    // What is known of a topic is believed for ten seconds. Then one writer learns, and the other has to know.
     std::thread::sleep(std::time::Duration::from_millis(10_100));
-    job.write(0, numbers(0..10));
-    let committable = job.prepare();
-    job.commit(&committable);
-    assert_eq!(client.read_committed(&topic)[1].len(), 10);
+    (0..3).for_each(|_| epoch(&mut job, "to 1"));
+    assert_eq!(client.read_committed(&topic).iter().map(Vec::len).collect::<Vec<_>>(), [60, 60]);
 }
 
 #[test]

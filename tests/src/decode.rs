@@ -5,6 +5,12 @@
 use staunch::control::manifest::{Abandoned, Claim, Manifest, Slot, StoreIdentity};
 use staunch::kafka::{KafkaCommittable, wire};
 
+/// What a decoder may take besides a multiple of its input.
+const ROOM: usize = 64 << 10;
+/// The multiple: the smallest of an answer's parts takes a few bytes there, and a struct with several
+/// lists here.
+const MULTIPLE: usize = 256;
+
 /// Whose store the seeds are from.
 const IDENTITY: &str = r#"{"job": "word_count", "lineage": "a3521bb5-418e-47ef-b852-f276513512c6"}"#;
 
@@ -14,6 +20,12 @@ pub type Decoder = fn(&[u8]);
 /// The decoders by name, which is also that of the folder of their seeds and of the fuzz target.
 pub const DECODERS: [(&str, Decoder); 4] =
     [("answer", answer), ("batches", batches), ("committable", committable), ("manifest", manifest)];
+
+/// The memory that a decoder may take for so many bytes, both in bytes.
+#[must_use]
+pub const fn memory_max(bytes: usize) -> usize {
+    ROOM + MULTIPLE * bytes
+}
 
 /// A broker's answer, behind one byte each for the key and the version of the request.
 pub fn answer(bytes: &[u8]) {

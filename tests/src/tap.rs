@@ -15,6 +15,7 @@ pub struct Tap<T> {
     shared: Arc<(Mutex<State>, Condvar)>,
     faults: Faults,
     event_time: Option<EventTime<T>>,
+    bounded: bool,
 }
 
 struct State {
@@ -28,7 +29,7 @@ struct State {
 impl<T> Clone for Tap<T> {
     fn clone(&self) -> Self {
         let (splits, shared, faults) = (self.splits.clone(), self.shared.clone(), self.faults.clone());
-        Self { splits, shared, faults, event_time: self.event_time.clone() }
+        Self { splits, shared, faults, event_time: self.event_time.clone(), bounded: self.bounded }
     }
 }
 
@@ -37,7 +38,7 @@ impl<T: Clone + Send + Sync + 'static> Tap<T> {
     pub fn new(splits: Vec<Vec<T>>) -> Self {
         let state = State { open: vec![0; splits.len()], read: vec![0; splits.len()], wakers: Vec::new() };
         let shared = Arc::new((Mutex::new(state), Condvar::new()));
-        Self { splits: Arc::new(splits), shared, faults: Faults::default(), event_time: None }
+        Self { splits: Arc::new(splits), shared, faults: Faults::default(), event_time: None, bounded: true }
     }
 
     /// All open.
@@ -57,6 +58,12 @@ impl<T: Clone + Send + Sync + 'static> Tap<T> {
     pub fn event_time(mut self, event_time: EventTime<T>) -> Self {
         self.event_time = Some(event_time);
         self
+    }
+
+    /// Says that it does not end, though it does.
+    #[must_use]
+    pub fn unbounded(self) -> Self {
+        Self { bounded: false, ..self }
     }
 
     /// Lets a split give its first `records`.
@@ -108,6 +115,10 @@ impl<T: Clone + Send + Sync + 'static> Source for Tap<T> {
 
     fn event_time(&self) -> Option<EventTime<T>> {
         self.event_time.clone()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.bounded
     }
 
     fn reader(&self, context: &ReaderContext<'_>) -> Result<TapReader<T>> {

@@ -32,6 +32,12 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Whether it ends, as it is described now. A job that has ended is over while all its sources are bounded;
+    /// one that is not bounded any more is read on from where it had ended.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     /// Opens the share of one worker. May block; runs on the worker.
     ///
     /// # Errors
@@ -49,8 +55,9 @@ pub struct ReaderContext<'a> {
     pub worker: usize,
     /// How many workers there are.
     pub workers: usize,
-    /// `None` at a job's first start. Otherwise the positions of all splits, of all workers, at the
-    /// checkpoint that is restored; the reader picks those it owns.
+    /// `None` at the source's first start: there is no checkpoint, or none since it was added. Otherwise the
+    /// positions of all splits, of all workers, at the checkpoint that is restored; the reader picks those
+    /// it owns.
     pub restored: Option<&'a [SplitPosition]>,
     /// What to put into batches beside records and times.
     pub wants: Wants,

@@ -36,6 +36,8 @@ pub(crate) struct Topology {
     pub(crate) workers: usize,
     /// The sources' ids.
     pub(crate) sources: Vec<String>,
+    /// One of the sources does not end.
+    pub(crate) endless: bool,
     /// The operators that keep state.
     pub(crate) operators: Vec<OperatorSpec>,
     /// The sinks.

@@ -77,8 +77,8 @@ pub(crate) struct WorkerPlan {
     pub writers: HashMap<usize, Box<dyn Any + Send>>,
     /// By operator node.
     pub states: HashMap<usize, RestoredOperator>,
-    /// By source node; `None` at a first start.
-    pub positions: Option<Arc<HashMap<usize, Vec<SplitPosition>>>>,
+    /// By source node, of those that the checkpoint lists: the others start for the first time.
+    pub positions: Arc<HashMap<usize, Vec<SplitPosition>>>,
     pub waker: Waker,
     pub aligned: bool,
     /// When the worker starts.
@@ -249,7 +249,7 @@ impl<S: Source> BuildNode for BuildSource<S> {
         let source = self.source.as_ref().ok_or_else(|| erased_bug("source without description"))?;
         let out = b.next::<S::Record>(PortRef { node, port: 0 })?;
         let id = b.plan.graph.nodes[node].id.clone();
-        let restored = b.plan.positions.as_ref().map(|all| all.get(&node).map_or(&[][..], Vec::as_slice));
+        let restored = b.plan.positions.get(&node).map(Vec::as_slice);
         let context = ReaderContext {
             id: &id,
             job: &b.plan.job,

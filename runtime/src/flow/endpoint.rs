@@ -56,7 +56,7 @@ pub trait SinkFn: 'static {
 
 fn node(id: &str, kind: NodeKind, describe: String) -> Node {
     let (inputs, outputs, needs) = (Vec::new(), Vec::new(), Needs::default());
-    Node { id: id.to_owned(), kind, describe, inputs, outputs, needs, state: None, participant: None }
+    Node { id: id.to_owned(), kind, describe, inputs, outputs, needs, state: None, participant: None, endless: false }
 }
 
 fn input(from: PortRef) -> Vec<Input> {
@@ -72,6 +72,7 @@ pub(super) fn wire_source<S: SourceFn>(wiring: &Shared, id: &str) -> Stream<<S::
     let build: Arc<dyn BuildNode> = match described {
         Ok(source) => {
             made.describe = source.describe();
+            made.endless = !source.is_bounded();
             build_source(at.stand_ins.as_deref(), id, source)
         }
         Err(error) => {

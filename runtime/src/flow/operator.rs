@@ -81,6 +81,7 @@ where
             needs,
             state,
             participant: None,
+            endless: false,
         };
         let build = Arc::new(BuildOperator { ports: self.ports });
         let at = wiring.borrow_mut().add(node, build);

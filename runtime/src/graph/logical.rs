@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub state: Option<KeyedState>,
     /// The name of the sink's participant in the two-phase commit.
     pub participant: Option<String>,
+    /// A source that does not end.
+    pub endless: bool,
 }
 
 /// Everything that a pipeline function wired.

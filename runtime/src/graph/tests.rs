@@ -19,6 +19,7 @@ fn node(id: &str, kind: NodeKind, from: &[(usize, usize)], outputs: &[(&'static 
         needs: Needs::default(),
         state: None,
         participant: None,
+        endless: false,
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) fn topology(graph: &Graph, workers: usize) -> Topology {
     let mut topology = Topology { workers, ..Topology::default() };
     for node in &graph.nodes {
         match (node.kind, &node.state, &node.participant) {
-            (NodeKind::Source, ..) => topology.sources.push(node.id.clone()),
+            (NodeKind::Source, ..) => {
+                topology.sources.push(node.id.clone());
+                topology.endless |= node.endless;
+            }
             (_, Some(state), _) => {
                 let layout = StateLayout::new(
                     state.key.as_str(),

@@ -24,8 +24,8 @@ impl Runner {
         writers: Writers,
         wakers: &[Waker],
     ) -> Result<Vec<WorkerPlan>> {
-        let positions =
-            restore.as_ref().filter(|_| !planted(Bug::PositionsForgotten)).map(|plan| Arc::new(self.positions(plan)));
+        let listed = restore.as_ref().filter(|_| !planted(Bug::PositionsForgotten));
+        let positions = Arc::new(listed.map(|plan| self.positions(plan)).unwrap_or_default());
         let mut states = match &restore {
             Some(plan) => self.read_states(store, plan)?,
             None => wakers.iter().map(|_| HashMap::new()).collect(),

@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| staunch_tests::decode::manifest(bytes));
+mod watch;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| watch::watched(staunch_tests::decode::manifest, bytes));

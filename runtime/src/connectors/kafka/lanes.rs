@@ -161,16 +161,23 @@ impl Lanes {
         self.outlet.as_ref()
     }
 
-    /// What was sent so far, by route. With `anew`, the outlet is given back and counting begins anew.
-    pub fn seal(&mut self, anew: bool) -> Vec<Sealed> {
-        let sealed = self.lanes.iter().map(|lane| Sealed { route: lane.route, records: lane.sent }).collect();
-        if anew {
-            (self.outlet, self.question) = (None, None);
-            for lane in &mut self.lanes {
-                (lane.handle, lane.sent) = (None, 0);
-            }
+    /// What was sent since the last seal, by route.
+    pub fn seal(&mut self) -> Vec<Sealed> {
+        let seal = |lane: &mut Lane| Sealed { route: lane.route, records: std::mem::take(&mut lane.sent) };
+        self.lanes.iter_mut().map(seal).collect()
+    }
+
+    /// Gives the outlet back: records of the next epoch go through another.
+    pub fn close(&mut self) {
+        (self.outlet, self.question) = (None, None);
+        self.lanes.iter_mut().for_each(|lane| lane.handle = None);
+    }
+
+    /// The next epoch's records go through the same outlet: they count under numbers of their own.
+    pub fn renumber(&mut self) {
+        for lane in &mut self.lanes {
+            lane.route = self.routes.add(Route { writer: self.writer.clone(), topic: lane.topic.clone() });
         }
-        sealed
     }
 
     /// How many records were left out or went to the dead letters.
@@ -234,11 +241,17 @@ impl Lanes {
 
     /// What to answer for a partition that the topic does not have.
     fn misses(&mut self, number: usize, partition: i32) -> Result<Option<Sent>> {
-        let lane = &self.lanes[number];
-        if (0..lane.partitions).contains(&partition) {
+        if (0..self.lanes[number].partitions).contains(&partition) {
             return Ok(None);
         }
-        let topic = lane.topic.clone();
+        let topic = self.lanes[number].topic.clone();
+        // Another writer may have learnt of it.
+        if let Some(Known::Topic { partitions, .. }) = self.routes.look(&topic, Instant::now()) {
+            self.lanes[number].partitions = partitions;
+            if (0..partitions).contains(&partition) {
+                return Ok(None);
+            }
+        }
         if partition >= 0 && (self.is_asking(&topic) || self.routes.may_have_grown(&topic, Instant::now())) {
             match self.known(&topic, true)? {
                 None => return Ok(Some(Sent::Full)),
@@ -271,11 +284,33 @@ impl Lanes {
                 message.value.map_or(0, <[u8]>::len),
                 lane.topic
             ))),
-            Err(error @ (Code::UnknownTopic | Code::UnknownPartition | Code::TopicAuthorizationFailed)) => {
+            Err(Code::UnknownTopic | Code::UnknownPartition) => {
+                let topic = lane.topic.clone();
+                self.doubts(&topic)
+            }
+            Err(error @ Code::TopicAuthorizationFailed) => {
                 Ok(Sent::Refused(format!("the topic {} cannot be written to: {error}", lane.topic)))
             }
             Err(error) => Err(Error::new(ErrorKind::Sink, "librdkafka took no record").caused_by(error)),
         }
+    }
+
+    /// What to answer where this producer knows no such topic or partition: what the brokers say. It may have looked
+    /// long ago, or have asked one that did not know. A question that is asked through it tells it, too.
+    fn doubts(&mut self, topic: &str) -> Result<Sent> {
+        let known = match self.routes.look(topic, Instant::now()) {
+            Some(known @ Known::Refused(_)) if !self.is_asking(topic) => Some(known),
+            _ => self.known(topic, true)?,
+        };
+        Ok(match known {
+            Some(Known::Refused(why)) => Sent::Refused(why),
+            Some(Known::Topic { .. }) => {
+                // It knows now: the next try is soon.
+                self.waiters.later();
+                Sent::Full
+            }
+            None => Sent::Full,
+        })
     }
 
     fn is_asking(&self, topic: &str) -> bool {

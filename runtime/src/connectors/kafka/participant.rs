@@ -118,8 +118,6 @@ pub struct KafkaParticipant {
     /// How many bytes a batch may have, of each topic that was looked at and tells.
     batch_max: BTreeMap<String, u64>,
     cancellation: Cancellation,
-    /// Without transactions: records that were sent for the writers since the start, by route.
-    sent_for: BTreeMap<usize, u64>,
 }
 
 impl KafkaParticipant {
@@ -140,9 +138,9 @@ impl KafkaParticipant {
             let brokers = KafkaBrokers::new(cluster, timeout);
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
-        let (waiters, routes, sent_for) = (Arc::default(), Arc::default(), BTreeMap::new());
+        let (waiters, routes) = (Arc::default(), Arc::default());
         let (batch_max, cancellation) = (BTreeMap::new(), context.cancellation.clone());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cancellation, sent_for })
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cancellation })
     }
 
     pub(super) fn writer<F: Format>(
@@ -206,22 +204,19 @@ impl KafkaParticipant {
     fn send_deferred(&mut self, pool: &Pool, epoch: Epoch, sealed: &[Sealed]) -> Result<Vec<Sealed>> {
         let deadline = Instant::now() + self.options.transaction_timeout;
         let mut flush = Flush::new(&self.options.settings, deadline, self.cancellation.clone());
+        let mut all: BTreeMap<usize, u64> = BTreeMap::new();
         for Deferred { mut lanes, mut kept } in pool.take_deferred(epoch) {
             let outlet = pool.outlet_by(epoch, lanes.shard(), Instant::now() + ANSWER_WITHIN)?;
             lanes.open(outlet.clone());
             while !lanes.give_all(&mut kept)? {
                 flush.step(&outlet, || Awaited { topics: self.routes.topics(), records: kept.len() as u64 })?;
             }
-            for Sealed { route, records } in lanes.seal(true) {
-                *self.sent_for.entry(route).or_default() += records;
+            for Sealed { route, records } in lanes.seal() {
+                *all.entry(route).or_default() += records;
             }
         }
-        let mut all = self.sent_for.clone();
         for Sealed { route, records } in sealed {
             *all.entry(*route).or_default() += records;
-        }
-        if self.options.exactly_once {
-            self.sent_for.clear();
         }
         Ok(all.into_iter().map(|(route, records)| Sealed { route, records }).collect())
     }
@@ -345,7 +340,13 @@ impl TwoPhaseCommit for KafkaParticipant {
         match &mut self.transactions {
             Some(transactions) => transactions.prepare(epoch, outlets, &*pool, deliver),
             None => {
-                outlets.iter().try_for_each(|(shard, outlet)| deliver(outlet, *shard).map(drop))?;
+                for (shard, outlet) in &outlets {
+                    deliver(outlet, *shard)?;
+                }
+                for &Sealed { route, .. } in &sealed {
+                    outlets.iter().for_each(|(_, outlet)| outlet.tally().forget(route));
+                    routes.free(route);
+                }
                 pool.with(|rotation| rotation.prepared(epoch, has_records));
                 Ok(None)
             }

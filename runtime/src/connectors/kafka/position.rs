@@ -12,8 +12,13 @@ use std::fmt;
 /// The position of one partition: part of the checkpoint format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// The next offset to read.
+    /// The next offset to read: that behind the last record.
     pub offset: i64,
+    /// The offset before which nothing is left to read, where that is more than `offset`: what ends a transaction
+    /// has an offset and is no record, nor is what was aborted. Reading goes on at `offset` all the same, as
+    /// `leader_epoch` is of that record and not of what is behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_to: Option<i64>,
     /// The leader's epoch when the last record was read, so that a log that was cut back is noticed (KIP-320).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_epoch: Option<i32>,
@@ -24,6 +29,30 @@ pub(super) struct Position {
     /// in checkpoints of earlier versions: they are believed, and the next checkpoint has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic_id: Option<String>,
+}
+
+impl Position {
+    /// The offset before which nothing is left to read.
+    pub fn read_to(&self) -> i64 {
+        self.read_to.map_or(self.offset, |read_to| read_to.max(self.offset))
+    }
+
+    /// A record was read.
+    #[inline]
+    pub fn read(&mut self, offset: i64, leader_epoch: i32) {
+        (self.offset, self.read_to) = (offset + 1, None);
+        self.leader_epoch = (leader_epoch >= 0).then_some(leader_epoch);
+    }
+
+    /// There are no records before this offset that were not read.
+    pub fn passed(&mut self, offset: i64) {
+        self.read_to = Some(self.read_to().max(offset)).filter(|read_to| *read_to > self.offset);
+    }
+
+    /// Goes on at an offset that was not reached by reading: nothing is known of the leader there.
+    pub fn jump(&mut self, offset: i64) {
+        (self.offset, self.leader_epoch, self.read_to) = (offset, None, None);
+    }
 }
 
 /// Why reading cannot go on from a position.
@@ -66,11 +95,10 @@ impl Log<'_> {
         if !same_topic {
             return Some(Loss::Recreated);
         }
-        match position.offset {
-            offset if offset < self.low => Some(Loss::Removed { oldest: self.low }),
-            offset if offset > self.high => Some(Loss::Beyond { end: self.high }),
-            _ => None,
+        if position.read_to() < self.low {
+            return Some(Loss::Removed { oldest: self.low });
         }
+        (position.offset > self.high).then_some(Loss::Beyond { end: self.high })
     }
 }
 
@@ -148,6 +176,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_record_is_passed_and_a_record_is_read() {
+        let mut position = Position::default();
+        position.read(50, 3);
+        position.passed(51);
+        assert_eq!((position.read_to, position.read_to()), (None, 51), "nothing new");
+        position.passed(53);
+        position.passed(52);
+        let written = serde_json::to_value(&position).unwrap();
+        assert_eq!(written, json!({ "offset": 51, "leader_epoch": 3, "read_to": 53 }));
+        position.jump(52);
+        assert_eq!(position, Position { offset: 52, ..Position::default() });
+        position.passed(60);
+        position.read(70, -1);
+        assert_eq!(position, Position { offset: 71, ..Position::default() });
+    }
+
+    #[test]
     fn foreign_topics_are_refused_and_vanished_partitions_named() {
         let topics = ["t".to_owned(), "v".to_owned()];
         let restored = [split("t/0", json!({})), split("t/3", json!({})), split("v/1", json!({}))];
@@ -170,6 +215,10 @@ mod tests {
         assert_eq!(check(9, Some("a")), Some(Loss::Removed { oldest: 10 }));
         assert_eq!(check(21, None), Some(Loss::Beyond { end: 20 }));
         assert_eq!(check(15, Some("b")), Some(Loss::Recreated), "though the offset is there");
+        // What retention removed up to there was no record.
+        let marker = |offset, read_to| Position { offset, read_to: Some(read_to), ..Position::default() };
+        assert_eq!((log.check(&marker(8, 10)), log.check(&marker(8, 15))), (None, None));
+        assert_eq!(log.check(&marker(8, 9)), Some(Loss::Removed { oldest: 10 }));
         let nameless = Log { topic_id: None, ..log };
         let position = Position { offset: 15, topic_id: Some("a".into()), ..Position::default() };
         assert_eq!(nameless.check(&position), Some(Loss::Recreated));

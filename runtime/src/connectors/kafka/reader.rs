@@ -56,7 +56,7 @@ pub struct KafkaReader<F: Format> {
 impl<F: Format> KafkaReader<F> {
     pub(super) fn open(source: &KafkaSource<F>, context: &ReaderContext<'_>) -> Result<Self> {
         let Opened { consumer, questions, topics, splits } = start::open(source, context)?;
-        let every = (!source.bounded).then_some(source.discover_every);
+        let every = (source.discover_every, !source.bounded);
         let (worker, now) = ((context.worker, context.workers), Instant::now());
         let group = source.group.as_deref().map(CString::new).transpose();
         let group = group.map_err(|error| Error::new(ErrorKind::Config, "the group's name").caused_by(error))?;
@@ -78,6 +78,9 @@ impl<F: Format> KafkaReader<F> {
             format: PhantomData,
         };
         splits.into_iter().for_each(|split| reader.add(split));
+        if reader.unfinished == 0 {
+            reader.watch.has_nothing_to_read();
+        }
         Ok(reader)
     }
 
@@ -131,9 +134,7 @@ impl<F: Format> KafkaReader<F> {
                     self.skipped += 1;
                 }
             }
-            split.position.offset = offset + 1;
-            let epoch = message.leader_epoch();
-            split.position.leader_epoch = (epoch >= 0).then_some(epoch);
+            split.position.read(offset, message.leader_epoch());
             self.consumer.pop();
             if end == Some(offset + 1) {
                 self.finish(number);
@@ -146,7 +147,9 @@ impl<F: Format> KafkaReader<F> {
         let split = &mut self.splits[number];
         if !split.finished {
             split.finished = true;
-            split.position.offset = split.position.end.unwrap_or(split.position.offset);
+            if let Some(end) = split.position.end.filter(|end| *end != split.position.offset) {
+                split.position.jump(end);
+            }
             self.unfinished -= 1;
         }
     }
@@ -158,6 +161,7 @@ impl<F: Format> KafkaReader<F> {
         let failed = |message: String| Err(Error::new(ErrorKind::Source, message));
         match (code, number) {
             (Code::PartitionEOF, Some(number)) => {
+                self.splits[number].position.passed(offset);
                 // Only the last stable offset is an end that says something: below it nothing is undecided.
                 if self.splits[number].position.end.is_some_and(|end| offset >= end) {
                     self.finish(number);
@@ -230,7 +234,8 @@ impl<F: Format> KafkaReader<F> {
                     let split = &mut self.splits[number];
                     let old = start::positions(&self.topics, std::iter::once(&*split)).map_err(failed)?;
                     self.consumer.consumer().incremental_unassign(&old).map_err(failed)?;
-                    (split.position.offset, split.position.leader_epoch, split.lost) = (offset, None, false);
+                    split.lost = false;
+                    split.position.jump(offset);
                     number
                 }
                 None => {
@@ -327,7 +332,10 @@ impl<F: Format> SourceReader for KafkaReader<F> {
                 return Ok(Polled::Records { split });
             }
             if self.unfinished == 0 && !self.watch.expects_more() {
-                return Ok(Polled::End);
+                if self.watch.confirms(now, &self.topics) {
+                    return Ok(Polled::End);
+                }
+                return Ok(Polled::Pending { retry_after: LOOK_AGAIN });
             }
             // The topics of messages that are gone may be gone too.
             self.seen = (null(), 0);
@@ -360,7 +368,7 @@ impl<F: Format> SourceReader for KafkaReader<F> {
             let end = self.consumer.cached_end(&self.topics[split.topic].name_c, split.partition);
             // Not fetched from yet: unknown.
             let end = split.position.end.unwrap_or(end);
-            (end >= 0).then(|| u64::try_from(end - split.position.offset).unwrap_or(0))
+            (end >= 0).then(|| u64::try_from(end - split.position.read_to()).unwrap_or(0))
         };
         self.splits.iter().filter(|split| !split.finished).map(unread).sum()
     }

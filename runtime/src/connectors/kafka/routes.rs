@@ -51,6 +51,8 @@ pub(super) struct Routes(Mutex<State>);
 #[derive(Default)]
 struct State {
     routes: Vec<Route>,
+    /// Numbers whose records have all arrived.
+    free: Vec<usize>,
     topics: HashMap<String, (Known, Instant)>,
     /// Of each topic that could be written to, also when it cannot be any more.
     ids: HashMap<String, String>,
@@ -61,11 +63,21 @@ impl Routes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new route's number: it travels with each of its records and comes back in their reports.
+    /// A route's number, of one epoch where there are no transactions: it travels with each of its records and
+    /// comes back in their reports.
     pub fn add(&self, route: Route) -> usize {
         let mut state = self.state();
+        if let Some(number) = state.free.pop() {
+            state.routes[number] = route;
+            return number;
+        }
         state.routes.push(route);
         state.routes.len() - 1
+    }
+
+    /// No report with this number is under way any more: it can be another route's.
+    pub fn free(&self, number: usize) {
+        self.state().free.push(number);
     }
 
     /// The route with this number, and its topic's id.
@@ -199,7 +211,12 @@ mod tests {
         assert_eq!(routes.get(0), (route.clone(), "id".to_owned()));
         // What was written is still in that topic.
         routes.learn("t", &told(None, false), Instant::now());
-        assert_eq!(routes.get(0), (route, "id".to_owned()));
+        assert_eq!(routes.get(0), (route.clone(), "id".to_owned()));
+        assert_eq!(routes.add(route.clone()), 1);
+        routes.free(0);
+        let other = Route { topic: "u".into(), ..route.clone() };
+        assert_eq!((routes.add(other.clone()), routes.add(route)), (0, 2));
+        assert_eq!(routes.get(0).0, other);
     }
 
     #[test]

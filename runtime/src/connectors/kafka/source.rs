@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How often a source looks for new partitions, unless said otherwise.
 const DISCOVER_EVERY: Duration = Duration::from_secs(30);
 
-/// Where a partition is read from at a job's first start. Later starts go on where the checkpoint ended.
+/// Where a partition is read from at the source's first start. Later starts go on where the checkpoint ended.
 ///
 /// A partition that is added to the topic afterwards is read from its beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,7 +122,8 @@ impl<F: Format> KafkaSource<F> {
     }
 
     /// Ends at what each partition holds at the first start: at its high watermark, waiting for
-    /// transactions that are open below it. Partitions that are added later are not read.
+    /// transactions that are open below it. Partitions that are added later are not read. Where this is not
+    /// said any more, a job that has ended goes on behind that end.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.bounded = true;
@@ -144,7 +145,8 @@ impl<F: Format> KafkaSource<F> {
         self
     }
 
-    /// How often to look for new partitions, and whether a topic is still the same: every 30 s by default.
+    /// How often to look for new partitions, and whether a topic is still the same: every 30 s by default. A
+    /// bounded source reads no new partitions, and looks once more before it ends.
     #[must_use]
     pub fn discover_every(mut self, interval: Duration) -> Self {
         self.discover_every = interval;
@@ -195,6 +197,10 @@ impl<F: Format> Source for KafkaSource<F> {
 
     fn event_time(&self) -> Option<EventTime<F::Record>> {
         self.event_time.clone()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.bounded
     }
 
     fn reader(&self, context: &ReaderContext<'_>) -> Result<KafkaReader<F>> {

@@ -283,6 +283,10 @@ fn place<F: Format>(
             let end = split.position.end.filter(|_| loss != Loss::Recreated);
             split.position = Position { offset, end, ..Position::default() };
         }
+        // Between the last record and the oldest offset left was none, or it is lost.
+        if split.position.offset < low {
+            split.position.jump(low);
+        }
         split.position.topic_id = topic.id.clone();
         split.position.end = source.bounded.then(|| split.position.end.unwrap_or(high));
         split.finished = split.position.end.is_some_and(|end| split.position.offset >= end);

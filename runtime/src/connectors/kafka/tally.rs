@@ -80,6 +80,13 @@ impl Tally {
         self.sums().writers.get(writer).map_or(0, |sums| sums.acknowledged)
     }
 
+    /// A writer's number is to be another's.
+    pub fn forget(&self, writer: usize) {
+        if let Some(sums) = self.sums().writers.get_mut(writer) {
+            *sums = WriterSums::default();
+        }
+    }
+
     /// Where the records lie. `topic` tells a writer's topic and its id.
     pub fn ranges(&self, topic: impl Fn(usize) -> (String, String)) -> Vec<PartitionRange> {
         let mut ranges: Vec<PartitionRange> = Vec::new();
@@ -126,6 +133,8 @@ mod tests {
         let ranges: Vec<_> =
             ranges.iter().map(|r| (r.topic.as_str(), r.partition, r.first, r.last, r.records)).collect();
         assert_eq!(ranges, [("a", 1, 10, 15, 3), ("b", 0, 3, 3, 1)]);
+        tally.forget(0);
+        assert_eq!((tally.acknowledged(), tally.acknowledged_of(0), tally.acknowledged_of(2)), (4, 0, 1));
         tally.reset();
         assert_eq!(tally.acknowledged(), 0);
     }

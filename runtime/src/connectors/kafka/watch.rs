@@ -41,16 +41,29 @@ pub(super) struct Placed {
     pub offset: i64,
 }
 
+/// The look at the topics when all of them is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastLook {
+    Wanted,
+    Asked,
+    /// They are the same as in the beginning.
+    Done,
+}
+
 /// See the module.
 pub(super) struct Watch {
     questions: Questions,
     worker: (usize, usize),
     /// Where offsets of checkpoints are committed to.
     group: Option<CString>,
-    /// `None`: nothing new is looked for.
-    every: Option<Duration>,
+    every: Duration,
+    /// Whether partitions that are added are read.
+    grows: bool,
     due: Instant,
     describing: bool,
+    last_look: LastLook,
+    /// Not before then.
+    last_look_at: Instant,
     /// The topics that were said not to exist when last asked about: it has to be said twice.
     missing: Vec<usize>,
     wanted: Vec<Wanted>,
@@ -64,12 +77,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// `worker`: which, of how many.
+    /// `worker`: which, of how many. With `every`: whether partitions that are added are read.
     pub fn new(
         questions: Questions,
         worker: (usize, usize),
         group: Option<CString>,
-        every: Option<Duration>,
+        (every, grows): (Duration, bool),
         now: Instant,
     ) -> Self {
         Self {
@@ -77,8 +90,11 @@ impl Watch {
             worker,
             group,
             every,
-            due: now + every.unwrap_or_default(),
+            grows,
+            due: now + every,
             describing: false,
+            last_look: LastLook::Wanted,
+            last_look_at: now,
             missing: Vec::new(),
             wanted: Vec::new(),
             asking: None,
@@ -91,7 +107,28 @@ impl Watch {
 
     /// Whether splits may still be added.
     pub fn expects_more(&self) -> bool {
-        self.every.is_some()
+        self.grows
+    }
+
+    /// Nothing was left to read when the topics were opened.
+    pub fn has_nothing_to_read(&mut self) {
+        self.last_look = LastLook::Done;
+    }
+
+    /// Whether the topics are still those that were opened, as the brokers say when all of them is read.
+    pub fn confirms(&mut self, now: Instant, topics: &[Topic]) -> bool {
+        if self.last_look == LastLook::Wanted && !self.describing && now >= self.last_look_at {
+            self.describe(now, topics);
+            self.last_look = LastLook::Asked;
+        }
+        self.last_look == LastLook::Done
+    }
+
+    fn describe(&mut self, now: Instant, topics: &[Topic]) {
+        let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+        self.questions.describe(&names, ANSWER_WITHIN);
+        (self.due, self.describing) = (now + self.every, true);
+        self.open += 1;
     }
 
     /// A split's position is not in the log any more.
@@ -107,7 +144,8 @@ impl Watch {
         let mut list = TopicPartitionList::new();
         for position in positions {
             let Some((topic, partition)) = parse_split(&position.split) else { continue };
-            let Some(offset) = position.position["offset"].as_i64() else { continue };
+            let read_to = position.position["read_to"].as_i64();
+            let Some(offset) = read_to.or_else(|| position.position["offset"].as_i64()) else { continue };
             if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(offset)) {
                 self.errors.report(format_args!("committing to the group: {error}"));
             }
@@ -124,11 +162,8 @@ impl Watch {
     /// # Errors
     /// A topic was deleted, or created again.
     pub fn look(&mut self, now: Instant, topics: &mut [Topic]) -> Result<Vec<Placed>> {
-        if let Some(every) = self.every.filter(|_| now >= self.due && !self.describing) {
-            let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
-            self.questions.describe(&names, ANSWER_WITHIN);
-            (self.due, self.describing) = (now + every, true);
-            self.open += 1;
+        if now >= self.due && !self.describing {
+            self.describe(now, topics);
         }
         if now >= self.ask_at {
             self.ask_for_offsets(topics);
@@ -141,9 +176,16 @@ impl Watch {
             match answer {
                 Answer::Topics(answer) => {
                     self.describing = false;
-                    match answer {
+                    let are_same = match answer {
                         Ok(found) => self.compare(topics, &found)?,
-                        Err(why) => self.errors.report(format_args!("asking about the topics: {why}")),
+                        Err(why) => {
+                            self.errors.report(format_args!("asking about the topics: {why}"));
+                            false
+                        }
+                    };
+                    if self.last_look == LastLook::Asked {
+                        self.last_look = if are_same { LastLook::Done } else { LastLook::Wanted };
+                        self.last_look_at = now + PAUSE;
                     }
                     self.ask_for_offsets(topics);
                 }
@@ -179,10 +221,15 @@ impl Watch {
         self.open += 1;
     }
 
-    /// Holds what the brokers say against what was known.
-    fn compare(&mut self, topics: &mut [Topic], found: &[Found]) -> Result<()> {
+    /// Holds what the brokers say against what was known; false where they do not say it of all topics.
+    fn compare(&mut self, topics: &mut [Topic], found: &[Found]) -> Result<bool> {
+        let mut of_all = true;
         for (number, topic) in topics.iter_mut().enumerate() {
-            let Some(found) = found.iter().find(|found| found.name == *topic.name) else { continue };
+            let Some(found) = found.iter().find(|found| found.name == *topic.name) else {
+                of_all = false;
+                continue;
+            };
+            of_all &= found.error.is_none();
             match found.error {
                 None => self.missing.retain(|missing| *missing != number),
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition) if !self.missing.contains(&number) => {
@@ -204,6 +251,9 @@ impl Watch {
                 let message = format!("the topic {} was deleted and created again", topic.name);
                 return Err(Error::new(ErrorKind::Source, message));
             }
+            if !self.grows {
+                continue;
+            }
             for partition in topic.partitions..found.partitions {
                 tracing::info!(target: "staunch::kafka", topic = &*topic.name, partition, "a new partition");
                 if is_owner(&topic.name, partition, self.worker.0, self.worker.1) {
@@ -213,7 +263,7 @@ impl Watch {
             }
             topic.partitions = topic.partitions.max(found.partitions);
         }
-        Ok(())
+        Ok(of_all)
     }
 
     fn place(&mut self, topics: &[Topic], found: &[FoundOffset], now: Instant, placed: &mut Vec<Placed>) {

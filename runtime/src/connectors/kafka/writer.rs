@@ -1,8 +1,9 @@
 //! [`KafkaWriter`]: one worker's records, turned into messages and handed to librdkafka.
 //!
-//! Never blocks: what finds no room is kept, and `ready` is false until it is gone. Records of an
-//! epoch are handed over only when all of the previous epoch were acknowledged, as otherwise a retry
-//! inside librdkafka could put an older record behind a newer one.
+//! Never blocks: what finds no room is kept, and `ready` is false until it is gone. Each epoch has a producer
+//! of its own, and records of an epoch are handed over only when all of the previous epoch were acknowledged,
+//! as otherwise a retry inside librdkafka could put an older record behind a newer one. Without transactions
+//! one producer sends all in order, and nothing waits at a barrier.
 
 use super::lanes::Lanes;
 use super::message::{Headers, Kept, Outgoing, Shape, To, TopicOf};
@@ -28,8 +29,7 @@ const IN_FLIGHT_MAX: u64 = 60_000;
 pub(super) struct Sealed {
     /// The route's number in its participant.
     pub route: usize,
-    /// How many records were handed over since the last seal (without transactions: since the start),
-    /// without those that are deferred.
+    /// How many records were handed over since the last seal, without those that are deferred.
     pub records: u64,
 }
 
@@ -194,7 +194,12 @@ impl<F: Format> SinkWriter for KafkaWriter<F> {
             let kept = std::mem::take(&mut self.kept);
             self.pool.defer(epoch, Deferred { lanes: self.lanes.copy(), kept });
         }
-        let sealed = self.lanes.seal(self.pool.is_transactional());
+        let sealed = self.lanes.seal();
+        if self.pool.is_transactional() {
+            self.lanes.close();
+        } else {
+            self.lanes.renumber();
+        }
         let bytes = serde_json::to_vec(&sealed);
         // While an earlier epoch is awaited nothing is handed over: unless something is left to the participant,
         // which sends it behind that, the earlier one goes on being awaited.

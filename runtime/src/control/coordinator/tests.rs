@@ -15,6 +15,7 @@ pub(super) fn topology(workers: usize) -> Topology {
     Topology {
         workers,
         sources: vec!["orders".into()],
+        endless: false,
         operators: vec![OperatorSpec { id: "count".into(), layout }],
         sinks: vec![sink("totals", "kafka"), sink("audit", "files"), sink("late", "kafka")],
     }

@@ -112,11 +112,10 @@ pub(crate) fn decide(restored: Option<&Manifest>, program: &Topology, allow_drop
         committables: by_participant(&cut.committables),
         dropped,
     };
+    // A source that was added since has not been read.
+    let all_finished = || program.sources.iter().all(|id| plan.sources.get(id).is_some_and(|it| it.finished));
     Ok(match cut.kind {
-        // A source that was added since has not been read.
-        CheckpointKind::End if program.sources.iter().all(|id| plan.sources.get(id).is_some_and(|it| it.finished)) => {
-            Recovery::Finished(plan)
-        }
+        CheckpointKind::End if !program.endless && all_finished() => Recovery::Finished(plan),
         _ => Recovery::Restore(plan),
     })
 }
@@ -177,6 +176,8 @@ fn share_out(operator: &OperatorCut, workers_then: usize, workers: usize) -> Vec
                 .filter(|then| overlap(&groups_of_worker(*then, workers_then), &mine))
                 .map(|then| operator.watermarks.get(then).copied().unwrap_or_default())
                 .min()
+                // All input had ended. Where some is read after all it must not be late; the others end again.
+                .filter(|watermark| *watermark < Timestamp::MAX)
                 .unwrap_or_default();
             WorkerRestore { parts, watermark }
         })

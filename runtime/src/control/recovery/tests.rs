@@ -14,6 +14,7 @@ fn program(workers: usize) -> Topology {
     Topology {
         workers,
         sources: vec!["orders".into()],
+        endless: false,
         operators: vec![OperatorSpec { id: "count".into(), layout: layout("u64") }],
         sinks: vec![SinkSpec { id: "out".into(), participant: "kafka".into() }],
     }
@@ -98,6 +99,19 @@ fn a_finished_job_only_settles() {
     manifest.cut.sources[0].finished = true;
     let Recovery::Finished(plan) = decide(Some(&manifest), &program(1), false).unwrap() else { panic!() };
     assert_eq!(plan.committables["kafka"].len(), 2);
+}
+
+#[test]
+fn a_finished_job_whose_source_does_not_end_any_more_goes_on_and_nothing_is_late() {
+    let mut manifest = manifest(2);
+    manifest.cut.kind = CheckpointKind::End;
+    manifest.cut.sources[0].finished = true;
+    manifest.cut.operators[0].watermarks = vec![Timestamp::MAX; 2];
+    let plan = plan(&manifest, &Topology { endless: true, ..program(1) });
+    assert_eq!(plan.operators["count"][0].watermark, Timestamp::MIN);
+    manifest.cut.operators[0].watermarks[1] = Timestamp::from_millis(7);
+    let plan = self::plan(&manifest, &Topology { endless: true, ..program(1) });
+    assert_eq!(plan.operators["count"][0].watermark, Timestamp::from_millis(7));
 }
 
 #[test]
