@@ -235,8 +235,9 @@ impl LiveProducer for Arc<Outlet> {
     fn commit(&self) -> Answer {
         let started = Instant::now();
         if is_awaited("kafka-commit-sent") {
-            // Sends the request and does not wait for its answer; to call again goes on with it.
+            // Has the request sent and does not wait for its answer; to call again goes on with it.
             let _ = self.producer.commit_transaction(Duration::ZERO);
+            std::thread::sleep(PAUSE);
             crash_point("kafka-commit-sent");
         }
         match self.end(started + COMMIT_WITHIN, |step| self.producer.commit_transaction(step)) {

@@ -17,6 +17,8 @@ const NOT_FOUND: i16 = 105;
 impl Network {
     pub async fn describe(&mut self, id: &str, deadline: Instant) -> Result<Option<Described>> {
         self.until(deadline, &format!("describing the transaction {id}"), async |network| {
+            // Asked again and again while somebody waits for what it will say.
+            network.cancellation.check().map_err(Trouble::Final)?;
             let coordinator = network.coordinator(id, deadline).await?;
             let request =
                 DescribeTransactionsRequest::default().with_transactional_ids(vec![TransactionalId(text(id))]);
