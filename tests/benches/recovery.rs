@@ -31,7 +31,7 @@ fn main() {
     replay(&client, "none", records, &codec("none"));
     replay(&client, "lz4", records, &codec("lz4"));
     let single = [("compression.type", "none"), ("batch.num.messages", "1"), ("linger.ms", "0")];
-    replay(&client, "none, one record a batch", records / 20, &single);
+    replay(&client, "none, one record a batch", records / 100, &single);
 }
 
 /// Rises with each attempt, as a store's slots do.
