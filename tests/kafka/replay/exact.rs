@@ -91,13 +91,17 @@ fn killed_while_batches_are_copied() {
     written.assert_equal();
 }
 
+/// So many records are written long before their time is up.
+const WITHIN_TIME: u64 = 50_000;
+
 /// All of it at once: others between the records of four partitions, the broker aborts them as their time is
 /// up, and the process that writes them again is killed between two batches and has as little time.
 #[test]
 fn expired_among_others_and_killed_while_batches_are_copied() {
     let client = kafka!();
     let time = SHORT + SHORT / 2;
-    let (mut written, manifest) = prepared(&client, &[], time, &[("compression.type", "lz4")], count());
+    let (mut written, manifest) =
+        prepared(&client, &[], time, &[("compression.type", "lz4")], count().min(WITHIN_TIME));
     written.expire(&manifest);
     let foreign = Session::open(&client, &client.name("foreign"), LONG, &[]);
     written.write_other(Some(&foreign), 50_000, 100, true);

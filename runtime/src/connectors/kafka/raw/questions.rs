@@ -47,6 +47,9 @@ pub enum Answer {
     Committed(Result<(), String>),
 }
 
+/// Where a log has nothing for a time.
+const NO_OFFSET: i64 = -1;
+
 /// A topic, a partition, and its offset, or -1 where there is none.
 pub type FoundOffset = (String, i32, Result<i64, RDKafkaErrorCode>);
 
@@ -278,13 +281,19 @@ unsafe fn offsets(event: *mut rd::rd_kafka_event_t) -> Vec<FoundOffset> {
         let list = rd::rd_kafka_ListOffsets_result_infos(rd::rd_kafka_event_ListOffsets_result(event), &mut count);
         let one = |index| {
             let entry = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*list.add(index));
-            let offset = match entry.err {
-                rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(entry.offset),
-                error => Err(error.into()),
-            };
-            (text(entry.topic), entry.partition, offset)
+            (text(entry.topic), entry.partition, told(entry.err.into(), entry.offset))
         };
         (0..count).map(one).collect()
+    }
+}
+
+/// What an answer about a partition tells. Of a leader that did not answer, librdkafka can say "no error" beside an
+/// offset that is none (`RD_KAFKA_OFFSET_INVALID`, -1001), which is not to be taken for the end of a log.
+fn told(error: RDKafkaErrorCode, offset: i64) -> Result<i64, RDKafkaErrorCode> {
+    match error {
+        RDKafkaErrorCode::NoError if offset >= NO_OFFSET => Ok(offset),
+        RDKafkaErrorCode::NoError => Err(RDKafkaErrorCode::OffsetNotAvailable),
+        error => Err(error),
     }
 }
 
@@ -324,4 +333,17 @@ unsafe fn text(text: *const c_char) -> String {
     }
     // SAFETY: promised by the caller.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_that_is_none_is_no_answer() {
+        assert_eq!([0, 7, -1].map(|offset| told(RDKafkaErrorCode::NoError, offset)), [Ok(0), Ok(7), Ok(-1)]);
+        assert_eq!(told(RDKafkaErrorCode::NoError, -1001), Err(RDKafkaErrorCode::OffsetNotAvailable));
+        let error = RDKafkaErrorCode::NotLeaderForPartition;
+        assert_eq!(told(error, 7), Err(error));
+    }
 }
