@@ -21,6 +21,8 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
 /// How long they may take when its coordinator says that all are written, or knows nothing of it any more: one
 /// that has just started may still be about to.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+/// How often a transaction is ended where it is open before that is only told.
+const TRIES_MAX: usize = 5;
 /// The pause before the same is asked for again, which is doubled each time up to the second one.
 const PAUSE: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -52,10 +54,17 @@ pub(super) fn end_everywhere(
         places = names(&forgotten),
         "Kafka has forgotten to end a transaction in these partitions (KAFKA-20734); ending it there"
     );
-    let session = session(brokers, ended)?;
-    end_in(brokers, id, session, &places(&forgotten), commit)?;
-    wait_until_written(brokers, ended)?;
-    let open = still_open(brokers, ended, topics)?;
+    let mut open = forgotten.clone();
+    // What ends it there is forgotten, too, if its leader is away once more.
+    for _ in 0..TRIES_MAX {
+        let session = session(brokers, ended)?;
+        end_in(brokers, id, session, &places(&open), commit)?;
+        wait_until_written(brokers, ended)?;
+        open = still_open(brokers, ended, topics)?;
+        if open.is_empty() {
+            break;
+        }
+    }
     if !open.is_empty() {
         tracing::error!(
             target: "staunch::kafka",

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::manifest::{CheckpointKind, Manifest, OperatorCut, StatePart};
+use super::manifest::{CheckpointKind, Cut, Manifest, OperatorCut, StatePart};
 use super::message::{OperatorSpec, Topology};
 use crate::api::sink::Committable;
 use crate::api::source::SplitPosition;
@@ -107,7 +107,7 @@ pub(crate) fn decide(restored: Option<&Manifest>, program: &Topology, allow_drop
             .operators
             .iter()
             .filter(|operator| program.operators.iter().any(|spec| spec.id == operator.id))
-            .map(|operator| (operator.id.clone(), share_out(operator, cut.workers, program.workers)))
+            .map(|operator| (operator.id.clone(), share_out(operator, cut, program.workers)))
             .collect(),
         committables: by_participant(&cut.committables),
         dropped,
@@ -165,7 +165,8 @@ fn by_participant(committables: &[Committable]) -> BTreeMap<String, Vec<Committa
 }
 
 /// Gives each worker the parts that hold key groups of its own.
-fn share_out(operator: &OperatorCut, workers_then: usize, workers: usize) -> Vec<WorkerRestore> {
+fn share_out(operator: &OperatorCut, cut: &Cut, workers: usize) -> Vec<WorkerRestore> {
+    let (workers_then, at_end) = (cut.workers, cut.kind == CheckpointKind::End);
     (0..workers)
         .map(|worker| {
             let mine = groups_of_worker(worker, workers);
@@ -176,8 +177,9 @@ fn share_out(operator: &OperatorCut, workers_then: usize, workers: usize) -> Vec
                 .filter(|then| overlap(&groups_of_worker(*then, workers_then), &mine))
                 .map(|then| operator.watermarks.get(then).copied().unwrap_or_default())
                 .min()
-                // All input had ended. Where some is read after all it must not be late; the others end again.
-                .filter(|watermark| *watermark < Timestamp::MAX)
+                // All input had ended. Where some is read after all it must not be late. (Before that, an operator whose
+                // own inputs have ended is past everything.)
+                .filter(|watermark| !at_end || *watermark < Timestamp::MAX)
                 .unwrap_or_default();
             WorkerRestore { parts, watermark }
         })
