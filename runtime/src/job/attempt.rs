@@ -102,7 +102,7 @@ impl Runner {
         let Claimed { log, restored, permit, .. } = start.claimed;
         let (mut log, restored) = (log, restored.map(|manifest| manifest.cut));
         let (now, accept_data_loss) = (self.environment.clock(), self.settings.checkpoint.accept_data_loss);
-        let finished = restored.clone().filter(|_| start.finished);
+        let finished = restored.as_ref().filter(|_| start.finished).cloned();
         participants.recover(&mut log.recovery(restored, permit, accept_data_loss, || now.now_ms()))?;
         crash_point("recovered");
         if let Some(finished) = finished {

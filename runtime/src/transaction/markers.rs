@@ -154,8 +154,7 @@ fn wait_until_written(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> R
             );
             return Err(Error::new(ErrorKind::Sink, message));
         }
-        brokers.pause(pause);
-        pause = (pause * 2).min(PAUSE_MAX);
+        wait(brokers, &mut pause);
     }
 }
 
@@ -183,9 +182,13 @@ fn still_open<'a>(
         if asked.is_empty() || brokers.now() >= deadline {
             return Ok(asked);
         }
-        brokers.pause(pause);
-        pause = (pause * 2).min(PAUSE_MAX);
+        wait(brokers, &mut pause);
     }
+}
+
+fn wait(brokers: &mut impl Brokers, pause: &mut Duration) {
+    brokers.pause(*pause);
+    *pause = (*pause * 2).min(PAUSE_MAX);
 }
 
 fn places<'a>(ranges: &[&'a PartitionRange]) -> Vec<(&'a str, i32)> {

@@ -30,6 +30,7 @@ pub struct Transactions<B, P> {
     prepared: BTreeMap<Epoch, Vec<P>>,
     /// The ids of earlier attempts that recovery has taken over, with their new sessions, by producer id.
     former: BTreeMap<i64, (String, Producer)>,
+    /// As they were when first asked for: nobody reads what is in a topic that has gone since.
     topics: Topics,
 }
 

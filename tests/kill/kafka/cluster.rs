@@ -27,14 +27,7 @@ fn three_brokers_of_which_one_is_killed() {
 fn the_one_that_decides_transactions(cluster: &ThreeBrokers, again: &Again) {
     let (client, folder, started) = (cluster.client(), Folder::new().unwrap(), Instant::now());
     let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
-    let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: 100,
-        transaction_timeout_ms: 60_000,
-        again,
-    };
+    let setting = Setting::new(&client, &folder, again);
     let ledger = setting.ledger("decided-elsewhere", &feeding.topic);
     let start = Start { restarts: RESTARTS, ..Start::with(2) };
     let kills = number("STAUNCH_LEADER_KILLS").unwrap_or(2);
@@ -74,14 +67,10 @@ fn the_only_one_with_an_output_topic(cluster: &ThreeBrokers, again: &Again) {
     let (client, folder, started) = (cluster.client(), Folder::new().unwrap(), Instant::now());
     let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
     let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: 100,
         // Longer than the broker is away: what Kafka aborts while a partition has no leader hangs in it for
         // ever (KAFKA-20734).
         transaction_timeout_ms: 120_000,
-        again,
+        ..Setting::new(&client, &folder, again)
     };
     let alone = 1 + cluster.leader(STATE, 0) % 3;
     let numbered = cluster.topic_on(alone, "alone", 2);

@@ -2,7 +2,7 @@
 
 use super::entries::Entries;
 use staunch_tests::kafka::{Client, Seen, Sequences};
-use staunch_tests::process::{End, Job, Running, Start, tail};
+use staunch_tests::process::{End, Folder, Job, Running, Start, tail};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +56,13 @@ pub struct Setting<'a> {
     pub again: &'a Again,
 }
 
-impl Setting<'_> {
+impl<'a> Setting<'a> {
+    /// Straight to the brokers, ten checkpoints a second, and transactions of a minute.
+    pub fn new(client: &'a Client, folder: &'a Folder, again: &'a Again) -> Self {
+        let (brokers, folder) = (client.brokers(), folder.path());
+        Self { client, brokers, folder, interval_ms: 100, transaction_timeout_ms: 60_000, again }
+    }
+
     pub fn ledger(&self, name: &str, entries: &str) -> Ledger {
         self.ledger_to(self.client.topic("numbered", OUTPUTS), name, entries)
     }

@@ -30,14 +30,7 @@ fn what_is_lost_while_the_job_is_down_is_told_and_nothing_is_written() {
     let again = Again::new("what_is_lost_while_the_job_is_down_is_told_and_nothing_is_written");
     let (folder, started) = (Folder::new().unwrap(), Instant::now());
     let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
-    let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: 100,
-        transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
-        again: &again,
-    };
+    let setting = Setting { transaction_timeout_ms: TRANSACTION_TIMEOUT_MS, ..Setting::new(&client, &folder, &again) };
     let ledger = |name| setting.ledger(name, &feeding.topic);
     let cases = [
         Damage { ledger: ledger("cut-off"), do_it: cut_off, reason: "/0: the log begins at offset " },

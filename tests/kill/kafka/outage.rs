@@ -23,14 +23,7 @@ fn an_outage_costs_attempts_and_nothing_else() {
     let again = Again::new("an_outage_costs_attempts_and_nothing_else");
     let (folder, client, started) = (Folder::new().unwrap(), broker.client(), Instant::now());
     let feeding = Entries::new(&client, again.seed).keep_writing(2_000);
-    let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: 100,
-        transaction_timeout_ms: TIMEOUT_MS,
-        again: &again,
-    };
+    let setting = Setting { transaction_timeout_ms: TIMEOUT_MS, ..Setting::new(&client, &folder, &again) };
     let mut ledger = setting.ledger("outage", &feeding.topic).set("transaction_timeout_ms", TRANSACTION_TIMEOUT_MS);
     ledger.job = ledger.job.flag("shutdown-timeout", SHUTDOWN).flag("checkpoint-tolerated-timeouts", "0");
     let start = Start { restarts: 1_000, ..Start::with(2) };

@@ -55,14 +55,8 @@ fn share_out(
     let Some(client) = shared() else { return };
     let (again, folder) = (Again::new(test), Folder::new().unwrap());
     let feeding = Entries::new(&client, again.seed).keep_writing(1_000);
-    let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: INTERVAL_MS,
-        transaction_timeout_ms,
-        again: &again,
-    };
+    let setting =
+        Setting { interval_ms: INTERVAL_MS, transaction_timeout_ms, ..Setting::new(&client, &folder, &again) };
     // Every other one writes into two transactions per checkpoint.
     let ledger = |lane: usize| {
         setting.ledger(&format!("{lane}"), &feeding.topic).set("shards", if lane % 2 == 1 { "2" } else { "1" })

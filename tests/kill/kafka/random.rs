@@ -96,12 +96,9 @@ fn the_job_and_the_broker_are_killed_at_random() {
     let (folder, client) = (Folder::new().unwrap(), broker.client());
     let feeding = Entries::new(&client, again.seed).keep_writing(PER_SECOND);
     let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
         interval_ms,
         transaction_timeout_ms: TRANSACTION_TIMEOUT_MS,
-        again: &again,
+        ..Setting::new(&client, &folder, &again)
     };
     let ledger = setting.ledger("killed", &feeding.topic);
     let started = Instant::now();

@@ -137,14 +137,7 @@ fn a_copy_that_wakes_beside_its_successor_leaves() {
     let rounds = number("STAUNCH_ZOMBIES").unwrap_or(10);
     let folder = Folder::new().unwrap();
     let feeding = Entries::new(&client, again.seed).keep_writing(5_000);
-    let setting = Setting {
-        client: &client,
-        brokers: client.brokers(),
-        folder: folder.path(),
-        interval_ms: 50,
-        transaction_timeout_ms: 60_000,
-        again: &again,
-    };
+    let setting = Setting { interval_ms: 50, ..Setting::new(&client, &folder, &again) };
     let ledger = setting.ledger("taken-over", &feeding.topic);
     let mut takeovers = Takeovers { ledger: &ledger, random: Random::new(again.seed), copies: 0 };
     let started = Instant::now();

@@ -72,20 +72,7 @@ impl ThreeBrokers {
     /// # Panics
     /// If it has one for a minute.
     pub fn until_leaderless(&self, topic: &str, partition: i32) {
-        let consumer: BaseConsumer = self.client().config().create().expect("a legal configuration");
-        let deadline = Instant::now() + WITHIN;
-        loop {
-            let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5));
-            let leaderless = metadata.is_ok_and(|metadata| {
-                let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-                partitions.any(|found| found.id() == partition && found.leader() < 0)
-            });
-            if leaderless {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{topic}/{partition} still has a leader");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        self.await_leader(topic, partition, |leader| (leader < 0).then_some(())).expect("the leader is away");
     }
 
     /// Which broker leads a partition now. Waits until there is one.
@@ -93,20 +80,26 @@ impl ThreeBrokers {
     /// # Panics
     /// If there is none for a minute.
     pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+        let is_up = |leader| matches!(leader, 1..=3) && self.broker(leader).is_running();
+        self.await_leader(topic, partition, |leader| is_up(leader).then_some(leader)).expect("there is a leader")
+    }
+
+    /// What is awaited of the number that stands for a partition's leader; `None` if it does not come for a minute.
+    fn await_leader<T>(&self, topic: &str, partition: i32, awaited: impl Fn(i32) -> Option<T>) -> Option<T> {
         let consumer: BaseConsumer = self.client().config().create().expect("a legal configuration");
         let deadline = Instant::now() + WITHIN;
-        loop {
+        while Instant::now() < deadline {
             let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5));
             let leader = metadata.ok().and_then(|metadata| {
                 let partitions = metadata.topics().first()?.partitions();
                 partitions.iter().find(|found| found.id() == partition).map(|found| found.leader())
             });
-            match leader {
-                Some(id @ 1..=3) if self.broker(id).is_running() => return id,
-                _ => assert!(Instant::now() < deadline, "{topic}/{partition} has no leader"),
+            if let Some(found) = leader.and_then(&awaited) {
+                return Some(found);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+        None
     }
 }
 

@@ -1,4 +1,4 @@
-//! Single requests that neither librdkafka's Rust client nor the client under test has.
+//! Single requests that librdkafka's Rust client does not have, not through the client under test.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};

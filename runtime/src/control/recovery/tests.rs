@@ -112,6 +112,11 @@ fn a_finished_job_whose_source_does_not_end_any_more_goes_on_and_nothing_is_late
     manifest.cut.operators[0].watermarks[1] = Timestamp::from_millis(7);
     let plan = self::plan(&manifest, &Topology { endless: true, ..program(1) });
     assert_eq!(plan.operators["count"][0].watermark, Timestamp::from_millis(7));
+    // Before the job's end, an operator whose own inputs have ended stays past everything.
+    manifest.cut.kind = CheckpointKind::Checkpoint;
+    manifest.cut.operators[0].watermarks = vec![Timestamp::MAX; 2];
+    let plan = self::plan(&manifest, &program(1));
+    assert_eq!(plan.operators["count"][0].watermark, Timestamp::MAX);
 }
 
 #[test]

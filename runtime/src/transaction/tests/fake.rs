@@ -169,11 +169,8 @@ impl World {
     }
 
     fn last_stable(&self, partition: usize) -> i64 {
-        let log = &self.partitions[partition].log;
-        let has_ended =
-            |at: usize, by: Producer| log[at..].iter().any(|(of, it)| of.id == by.id && matches!(it, Entry::Marker(_)));
-        let is_open = |at: &usize| matches!(log[*at], (by, Entry::Data(_)) if !has_ended(*at, by));
-        (0..log.len()).find(is_open).unwrap_or(log.len()) as i64
+        let first = self.open_producers(partition).into_values().min();
+        first.unwrap_or(self.partitions[partition].log.len() as i64)
     }
 
     /// First offsets of aborted transactions, with their producers.

@@ -1,4 +1,5 @@
-//! What is open in a cluster, in full: for tools and for the checks at the start.
+//! What is open: in a cluster, in full, for tools and for the checks at the start; and in partitions, as their leaders
+//! know it.
 
 use super::network::{Address, Network, Trouble, text, trouble};
 use crate::error::{Error, Result};
@@ -50,9 +51,7 @@ impl Network {
         })
         .await
     }
-}
 
-impl Network {
     /// The transactions that are open in partitions: each leader is asked once for all its own.
     pub async fn open_in(&mut self, partitions: &[(&str, i32)], deadline: Instant) -> Result<Vec<OpenIn>> {
         let (first, more) = match partitions {
