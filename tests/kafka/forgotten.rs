@@ -3,6 +3,8 @@
 use crate::support::{Job, WITHIN, eventually, numbers, recovered, sink};
 use staunch::Epoch;
 use staunch::api::sink::TwoPhaseCommit;
+use staunch::connectors::kafka::KafkaSink;
+use staunch::connectors::format::Text;
 use staunch::testing::permit::permit;
 use staunch_tests::kafka::{Client, Record, Session, ThreeBrokers, three};
 use std::time::Duration;
@@ -74,23 +76,28 @@ fn what_kafka_forgets_to_end_is_ended_by_us() {
     }
     drop(job);
 
-    // Dead, and no manifest lists it.
-    let left = Session::open(client, &format!("tests/{lineage}/1-0"), Duration::from_secs(60), &[]);
-    left.begin();
-    left.send(&alone.topic, 0, [record("never")]);
-    left.flush();
-    let listed = left.prepared(Epoch(7));
-    alone.without_leader(|| {
-        let mut brokers = client.cluster();
-        assert_eq!(brokers.end(&listed.transactional_id, listed.producer(), false, WITHIN).unwrap(), 0);
-    });
-    // It may be that the leader was back too soon, and nothing was forgotten: then there is nothing to be done.
-    eventually("recovered", || recovered(&sinks[0], &lineage, &[], Epoch(7)).ok());
-    let mut job = Job::start(&sinks[..1], &lineage);
-    job.write(0, numbers(60..61));
-    let committable = job.prepare();
-    job.commit(&committable);
-    assert_eq!((alone.open(), client.committed_values(&alone.topic)), (0, [wanted, numbers(60..61)].concat()));
+    // Dead, and no manifest lists it. Which topic it is, is known at the start, or when a record names it.
+    let topic = alone.topic.clone();
+    let named = KafkaSink::<Text>::topic_with(client.brokers(), move |_: &String, name| name.push_str(&topic));
+    for (sink, value) in [(sink(client, &alone.topic), 60), (named, 61)] {
+        let left = Session::open(client, &format!("tests/{lineage}/1-{value}"), Duration::from_secs(60), &[]);
+        left.begin();
+        left.send(&alone.topic, 0, [record("never")]);
+        left.flush();
+        let listed = left.prepared(Epoch(7));
+        alone.without_leader(|| {
+            let mut brokers = client.cluster();
+            assert_eq!(brokers.end(&listed.transactional_id, listed.producer(), false, WITHIN).unwrap(), 0);
+        });
+        // It may be that the leader was back too soon, and nothing was forgotten: then there is nothing to be done.
+        eventually("recovered", || recovered(&sink, &lineage, &[], Epoch(7)).ok());
+        let mut job = Job::start(&[sink], &lineage);
+        job.write(0, numbers(value..value + 1));
+        let committable = job.prepare();
+        job.commit(&committable);
+        let wanted = [wanted.clone(), numbers(60..value + 1)].concat();
+        assert_eq!((alone.open(), client.committed_values(&alone.topic)), (0, wanted));
+    }
 }
 
 fn record(value: &str) -> Record {

@@ -10,7 +10,7 @@
 
 use super::ask::Topics;
 use super::brokers::{Brokers, Marker, Producer};
-use super::committable::{KafkaCommittable, PartitionRange};
+use super::committable::KafkaCommittable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::planted::{Bug, planted};
 use std::collections::BTreeMap;
@@ -41,46 +41,27 @@ pub(super) fn end_everywhere(
     if planted(Bug::MarkersNotLookedAt) {
         return Ok(false);
     }
-    let id = &ended.transactional_id;
-    wait_until_written(brokers, ended)?;
-    let forgotten = still_open(brokers, ended, topics)?;
-    if forgotten.is_empty() {
-        return Ok(false);
-    }
-    tracing::warn!(
-        target: "staunch::kafka",
-        id,
-        commit,
-        places = names(&forgotten),
-        "Kafka has forgotten to end a transaction in these partitions (KAFKA-20734); ending it there"
-    );
-    let mut open = forgotten.clone();
-    // What ends it there is forgotten, too, if its leader is away once more.
-    for _ in 0..TRIES_MAX {
-        let session = session(brokers, ended)?;
-        end_in(brokers, id, session, &places(&open), commit)?;
-        wait_until_written(brokers, ended)?;
-        open = still_open(brokers, ended, topics)?;
-        if open.is_empty() {
-            break;
+    let mut places: Vec<Place<'_>> = Vec::new();
+    for range in &ended.partitions {
+        if topics.has(brokers, ended, range)? {
+            places.push(Place { topic: &range.topic, partition: range.partition, last: range.last });
         }
     }
-    if !open.is_empty() {
-        tracing::error!(
-            target: "staunch::kafka",
-            id,
-            commit,
-            places = names(&open),
-            "a transaction that has ended is still open in these partitions, and readers with read_committed wait there"
-        );
+    let (id, producer_id) = (ended.transactional_id.as_str(), ended.producer_id);
+    wait_until_written(brokers, id, &places)?;
+    let open = still_open(brokers, producer_id, places)?;
+    if open.is_empty() {
+        return Ok(false);
     }
-    for range in &forgotten {
-        let marker = brokers.find_marker(&range.topic, range.partition, range.last + 1, ended.producer_id)?;
+    let forgotten = open.clone();
+    end_in(brokers, Unended { id, producer_id, commit, open }, |brokers| session(brokers, ended))?;
+    for place in forgotten {
+        let marker = brokers.find_marker(place.topic, place.partition, place.last + 1, producer_id)?;
         if matches!(marker, Marker::Found { committed, .. } if committed != commit) {
             let message = format!(
                 "the transaction {id} ended in {} otherwise than elsewhere, while it was being ended: is the job running \
                  twice?",
-                names(&[range])
+                names(&[place])
             );
             return Err(Error::new(ErrorKind::FateUnknown, message));
         }
@@ -88,42 +69,82 @@ pub(super) fn end_everywhere(
     Ok(true)
 }
 
-/// Aborts in a topic what the producers of these sessions left open there, by producer id. Nobody else uses their
-/// ids any more, and no manifest lists what they have written.
+/// Aborts in these partitions what the producers of these sessions left open there, by producer id. Nobody else uses
+/// their ids any more, and no manifest lists what they have written.
 ///
 /// # Errors
 /// The brokers did not answer in time, or a session was taken over: is the job running twice?
 pub(super) fn abort_left(
     brokers: &mut impl Brokers,
     former: &BTreeMap<i64, (String, Producer)>,
-    topic: &str,
-    partitions: i32,
+    partitions: &[(&str, i32)],
 ) -> Result<()> {
-    if former.is_empty() {
+    if former.is_empty() || partitions.is_empty() {
         return Ok(());
     }
-    let all: Vec<(&str, i32)> = (0..partitions).map(|partition| (topic, partition)).collect();
-    let mut left: BTreeMap<i64, Vec<(&str, i32)>> = BTreeMap::new();
-    for open in brokers.open_in(&all)? {
-        left.entry(open.producer_id).or_default().push((topic, open.partition));
+    let mut left: BTreeMap<i64, Vec<Place<'_>>> = BTreeMap::new();
+    for open in brokers.open_in(partitions)? {
+        let at = partitions.iter().find(|&&(topic, partition)| topic == open.topic && partition == open.partition);
+        if let Some(&(topic, partition)) = at {
+            left.entry(open.producer_id).or_default().push(Place { topic, partition, last: i64::MAX });
+        }
     }
-    for (producer_id, places) in left {
+    for (producer_id, open) in left {
         let Some((id, session)) = former.get(&producer_id) else { continue };
-        tracing::warn!(
-            target: "staunch::kafka",
-            id,
-            topic,
-            partitions = ?places.iter().map(|(_, partition)| partition).collect::<Vec<_>>(),
-            "Kafka has forgotten to abort a transaction of an earlier attempt here (KAFKA-20734); aborting it"
-        );
-        end_in(brokers, id, *session, &places, false)?;
+        end_in(brokers, Unended { id, producer_id, commit: false, open }, |_| Ok(*session))?;
     }
     Ok(())
 }
 
-fn end_in(brokers: &mut impl Brokers, id: &str, session: Producer, places: &[(&str, i32)], commit: bool) -> Result<()> {
-    brokers.add_partitions(id, session, places)?;
-    brokers.end(id, session, commit).map(drop)
+/// A partition in which a transaction may be open, with its last record there.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    topic: &'a str,
+    partition: i32,
+    last: i64,
+}
+
+/// A transaction that has ended, but not everywhere.
+struct Unended<'a> {
+    id: &'a str,
+    producer_id: i64,
+    commit: bool,
+    /// Where it is open.
+    open: Vec<Place<'a>>,
+}
+
+/// Ends it where it is open, through sessions of its id. Where that does not help it is told: readers wait there.
+fn end_in<B: Brokers>(
+    brokers: &mut B,
+    Unended { id, producer_id, commit, mut open }: Unended<'_>,
+    mut session: impl FnMut(&mut B) -> Result<Producer>,
+) -> Result<()> {
+    tracing::warn!(
+        target: "staunch::kafka",
+        id,
+        commit,
+        places = names(&open),
+        "Kafka has forgotten to end a transaction in these partitions (KAFKA-20734); ending it there"
+    );
+    // What ends it there is forgotten, too, if its leader is away once more.
+    for _ in 0..TRIES_MAX {
+        let session = session(brokers)?;
+        brokers.add_partitions(id, session, &partitions(&open))?;
+        brokers.end(id, session, commit)?;
+        wait_until_written(brokers, id, &open)?;
+        open = still_open(brokers, producer_id, open)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+    }
+    tracing::error!(
+        target: "staunch::kafka",
+        id,
+        commit,
+        places = names(&open),
+        "a transaction that has ended is still open in these partitions, and readers with read_committed wait there"
+    );
+    Ok(())
 }
 
 /// The session that an earlier call began and did not come to end; else a new one. The transaction's own has
@@ -138,19 +159,18 @@ fn session(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<Produ
 
 /// Waits until the coordinator says that all markers are written. Only then are leaders asked: a marker that one
 /// has written without its followers can be lost with it, and then forgotten.
-fn wait_until_written(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> Result<()> {
+fn wait_until_written(brokers: &mut impl Brokers, id: &str, places: &[Place<'_>]) -> Result<()> {
     let (deadline, mut pause) = (brokers.now() + WRITTEN_WITHIN, PAUSE);
     loop {
-        let described = brokers.describe(&ended.transactional_id)?;
+        let described = brokers.describe(id)?;
         let Some(state) = described.map(|it| it.state).filter(|state| state.starts_with("Prepare")) else {
             return Ok(());
         };
         if brokers.now() >= deadline {
             let message = format!(
-                "the end of the transaction {} is decided, but not written to all its partitions ({state}): are the \
+                "the end of the transaction {id} is decided, but not written to all its partitions ({state}): are the \
                  brokers up that lead {}?",
-                ended.transactional_id,
-                ended.places()
+                names(places)
             );
             return Err(Error::new(ErrorKind::Sink, message));
         }
@@ -158,29 +178,23 @@ fn wait_until_written(brokers: &mut impl Brokers, ended: &KafkaCommittable) -> R
     }
 }
 
-/// The partitions in which the transaction has no end even after a while.
+/// The places in which the transaction has no end even after a while.
 fn still_open<'a>(
     brokers: &mut impl Brokers,
-    ended: &'a KafkaCommittable,
-    topics: &mut Topics,
-) -> Result<Vec<&'a PartitionRange>> {
-    let mut asked: Vec<&PartitionRange> = Vec::new();
-    for range in &ended.partitions {
-        if topics.has(brokers, ended, range)? {
-            asked.push(range);
-        }
-    }
+    producer_id: i64,
+    mut places: Vec<Place<'a>>,
+) -> Result<Vec<Place<'a>>> {
     let (deadline, mut pause) = (brokers.now() + SHOWN_WITHIN, PAUSE);
     loop {
-        let open = brokers.open_in(&places(&asked))?;
-        asked.retain(|range| {
+        let open = brokers.open_in(&partitions(&places))?;
+        places.retain(|place| {
             open.iter().any(|it| {
-                let is_here = it.topic == range.topic && it.partition == range.partition;
-                is_here && it.producer_id == ended.producer_id && it.first <= range.last
+                let is_here = it.topic == place.topic && it.partition == place.partition;
+                is_here && it.producer_id == producer_id && it.first <= place.last
             })
         });
-        if asked.is_empty() || brokers.now() >= deadline {
-            return Ok(asked);
+        if places.is_empty() || brokers.now() >= deadline {
+            return Ok(places);
         }
         wait(brokers, &mut pause);
     }
@@ -191,11 +205,11 @@ fn wait(brokers: &mut impl Brokers, pause: &mut Duration) {
     *pause = (*pause * 2).min(PAUSE_MAX);
 }
 
-fn places<'a>(ranges: &[&'a PartitionRange]) -> Vec<(&'a str, i32)> {
-    ranges.iter().map(|range| (range.topic.as_str(), range.partition)).collect()
+fn partitions<'a>(places: &[Place<'a>]) -> Vec<(&'a str, i32)> {
+    places.iter().map(|place| (place.topic, place.partition)).collect()
 }
 
-fn names(ranges: &[&PartitionRange]) -> String {
-    let names: Vec<String> = ranges.iter().map(|range| format!("{}/{}", range.topic, range.partition)).collect();
+fn names(places: &[Place<'_>]) -> String {
+    let names: Vec<String> = places.iter().map(|place| format!("{}/{}", place.topic, place.partition)).collect();
     names.join(", ")
 }

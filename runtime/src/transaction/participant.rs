@@ -122,13 +122,13 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
         Ok(())
     }
 
-    /// Aborts what earlier attempts have open in a topic though their ids have nothing open: readers would wait
-    /// there for ever. What a manifest lists is ended by [`recover`](Self::recover), which comes first.
+    /// Aborts what earlier attempts have open in these partitions though their ids have nothing open: readers would
+    /// wait there for ever. What a manifest lists is ended by [`recover`](Self::recover), which comes first.
     ///
     /// # Errors
     /// The brokers did not answer in time, or another attempt has taken the ids over.
-    pub fn abort_left(&mut self, topic: &str, partitions: i32) -> Result<()> {
-        abort_left(&mut self.brokers, &self.former, topic, partitions)
+    pub fn abort_left(&mut self, partitions: &[(&str, i32)]) -> Result<()> {
+        abort_left(&mut self.brokers, &self.former, partitions)
     }
 
     /// Prepares an epoch's transactions: `producers` are those of the shards that have records, and `deliver`

@@ -24,7 +24,7 @@ use crate::id::Epoch;
 use crate::stop::Cancellation;
 use crate::transaction::{Ids, SharedRotation, Transactions, WriterShare, Written, margin};
 use rdkafka::ClientConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -117,6 +117,8 @@ pub struct KafkaParticipant {
     routes: Arc<Routes>,
     /// How many bytes a batch may have, of each topic that was looked at and tells.
     batch_max: BTreeMap<String, u64>,
+    /// The topics in which nothing is open any more that earlier attempts have left.
+    cleared: BTreeSet<String>,
     cancellation: Cancellation,
 }
 
@@ -139,8 +141,8 @@ impl KafkaParticipant {
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
         let (waiters, routes) = (Arc::default(), Arc::default());
-        let (batch_max, cancellation) = (BTreeMap::new(), context.cancellation.clone());
-        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cancellation })
+        let (batch_max, cleared, cancellation) = (BTreeMap::new(), BTreeSet::new(), context.cancellation.clone());
+        Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cleared, cancellation })
     }
 
     pub(super) fn writer<F: Format>(
@@ -188,16 +190,27 @@ impl KafkaParticipant {
                 self.batch_max.insert(topic.to_owned(), batch_max);
             }
             self.routes.resolve(&*pool.any()?, topic, ANSWER_WITHIN)?;
-            if let (Some(transactions), Some(Known::Topic { partitions, .. })) =
-                (&mut self.transactions, self.routes.look(topic, Instant::now()))
-            {
-                transactions.abort_left(topic, partitions)?;
-            }
+            self.clear(BTreeSet::from([topic.to_owned()]))?;
         }
         match self.batch_max.get(topic) {
             Some(&batch_max) => checks::sizes(topic, batch_max, record_max, on_refused),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Aborts what earlier attempts have left open in these topics, the first time that they are named.
+    fn clear(&mut self, mut topics: BTreeSet<String>) -> Result<()> {
+        let Some(transactions) = &mut self.transactions else { return Ok(()) };
+        topics.retain(|topic| !self.cleared.contains(topic));
+        let mut all = Vec::new();
+        for topic in &topics {
+            if let Some(Known::Topic { partitions, .. }) = self.routes.look(topic, Instant::now()) {
+                all.extend((0..partitions).map(|partition| (topic.as_str(), partition)));
+            }
+        }
+        transactions.abort_left(&all)?;
+        self.cleared.extend(topics);
+        Ok(())
     }
 
     /// Sends what the writers had to leave, and adds it to what they sealed.
@@ -324,6 +337,8 @@ impl TwoPhaseCommit for KafkaParticipant {
                 Error::new(ErrorKind::Internal, "a Kafka writer sealed what cannot be read").caused_by(error)
             })?;
         let sealed = self.send_deferred(&pool, epoch, &sealed.concat())?;
+        // Those that records name are not known before.
+        self.clear(self.routes.topics())?;
         let (options, routes, cancellation) = (&self.options, self.routes.clone(), self.cancellation.clone());
         let in_shard = |sealed: &Sealed, shard: usize| routes.get(sealed.route).0.writer.shard == shard;
         let has_records = |shard: usize| sealed.iter().any(|sealed| sealed.records > 0 && in_shard(sealed, shard));

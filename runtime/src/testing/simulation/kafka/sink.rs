@@ -36,7 +36,7 @@ impl SinkStandIn for KafkaSimulated {
     fn writer(&self, participant: &mut dyn Any, context: &WriterContext<'_>) -> Result<Box<dyn WriterStandIn>> {
         let participant = participant.downcast_mut::<SimulatedParticipant>().ok_or_else(unrecovered)?;
         let producers = participant.producers()?;
-        participant.transactions.abort_left(&self.facts.id, 1)?;
+        participant.transactions.abort_left(&[(&self.facts.id, 0)])?;
         let (sink, worker, epoch) = (self.facts.id.clone(), context.worker, context.epoch);
         Ok(Box::new(SimulatedWriter { producers, sink, worker, epoch, into: None, written: 0 }))
     }
