@@ -179,11 +179,7 @@ fn wait_until_written(brokers: &mut impl Brokers, id: &str, places: &[Place<'_>]
 }
 
 /// The places in which the transaction has no end even after a while.
-fn still_open<'a>(
-    brokers: &mut impl Brokers,
-    producer_id: i64,
-    mut places: Vec<Place<'a>>,
-) -> Result<Vec<Place<'a>>> {
+fn still_open<'a>(brokers: &mut impl Brokers, producer_id: i64, mut places: Vec<Place<'a>>) -> Result<Vec<Place<'a>>> {
     let (deadline, mut pause) = (brokers.now() + SHOWN_WITHIN, PAUSE);
     loop {
         let open = brokers.open_in(&partitions(&places))?;

@@ -1,7 +1,7 @@
 //! Kafka: [`KafkaSource`] and [`KafkaSink`].
 //!
 //! ```text
-//! source  start  ask        where each of a worker's partitions begins and ends
+//! source  start  place  ask where each of a worker's partitions begins and ends
 //! position                  as it is kept in checkpoints; whether it is still there
 //! reader  watch             they are read in batches; new ones are found
 //! sink  message             what of a record goes where in a message
@@ -37,6 +37,7 @@ mod log;
 mod message;
 mod notice;
 mod participant;
+mod place;
 mod pool;
 mod position;
 mod producer;
