@@ -134,6 +134,28 @@ fn a_position_beyond_the_end_of_the_log_is_lost_too() {
 }
 
 #[test]
+fn a_bounded_source_whose_end_the_log_does_not_reach_any_more_stops_or_ends_with_the_log() {
+    let client = kafka!();
+    let topic = client.topic("shorter", 1);
+    client.produce(&topic, 0, numbers(0..50));
+    let bounded = || source(&client, &topic).bounded();
+    let mut positions = read(&bounded(), None).unwrap().reader.positions();
+    positions[0].position["offset"] = 20.into();
+    // As after the loss of a broker's last records.
+    positions[0].position["end"] = 70.into();
+    let error = read(&bounded(), Some(&positions)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+    assert!(error.message().contains("offset 20 to 70: the log ends at 50"), "{error}");
+    for policy in [OnLostOffsets::Earliest, OnLostOffsets::Latest] {
+        let mut reading = read(&bounded().on_lost_offsets(policy), Some(&positions)).unwrap();
+        reading.until_end().unwrap();
+        assert_eq!(reading.values(), numbers(20..50));
+    }
+    // Not bounded any more, it has no end to miss.
+    assert!(read(&source(&client, &topic), Some(&positions)).is_ok());
+}
+
+#[test]
 fn a_topic_that_was_created_again_while_the_job_was_down_is_noticed() {
     let client = kafka!();
     for partitions in [1, 2] {

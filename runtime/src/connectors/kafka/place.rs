@@ -36,9 +36,11 @@ pub(super) fn own_splits<F: Format>(
             if source.bounded && context.restored.is_some() && !is_restored {
                 continue;
             }
-            let (position, finished) = known.unwrap_or_default();
+            let (mut position, mut finished) = known.unwrap_or_default();
             // A source that is not bounded any more goes on where it had ended.
-            let finished = finished && source.bounded;
+            if !source.bounded {
+                (position.end, finished) = (None, false);
+            }
             let split = Split { topic: number, partition, position, finished, lost: false };
             splits.push(Planned { split, restored: is_restored });
         }
@@ -80,7 +82,8 @@ pub(super) fn place<F: Format>(
         let log = Log { topic_id: topic.id.as_deref(), low: low[&at], high: high[&at] };
         let (begin, loss) = check(&log, begin);
         if let Some(loss) = &loss {
-            lost(source, &format!("{}/{} offset {}", topic.name, split.partition, begin.offset), loss)?;
+            let end = begin.end.map(|end| format!(" to {end}")).unwrap_or_default();
+            lost(source, &format!("{}/{} offset {}{end}", topic.name, split.partition, begin.offset), loss)?;
         }
         split.position = go_on(&log, begin, loss.as_ref(), source.on_lost_offsets, source.bounded);
         split.finished = split.position.end.is_some_and(|end| split.position.offset >= end);
@@ -138,6 +141,8 @@ fn check(log: &Log<'_>, begin: Begin) -> (Position, Option<Loss>) {
 fn go_on(log: &Log<'_>, begin: Position, loss: Option<&Loss>, policy: OnLostOffsets, bounded: bool) -> Position {
     let mut position = match loss {
         None => begin,
+        // Only what comes behind the position is lost.
+        Some(Loss::Beyond { .. }) if begin.offset <= log.high => begin,
         Some(loss) => {
             let offset = if policy == OnLostOffsets::Latest { log.high } else { log.low };
             let end = begin.end.filter(|_| *loss != Loss::Recreated);
@@ -149,7 +154,8 @@ fn go_on(log: &Log<'_>, begin: Position, loss: Option<&Loss>, policy: OnLostOffs
         position.jump(log.low);
     }
     position.topic_id = log.topic_id.map(str::to_owned);
-    position.end = bounded.then(|| position.end.unwrap_or(log.high));
+    // No later than the log: what is written behind its end from now on does not replace what was lost.
+    position.end = bounded.then(|| position.end.map_or(log.high, |end| end.min(log.high)));
     position
 }
 

@@ -62,7 +62,7 @@ pub(super) enum Loss {
     Recreated,
     /// Records that were never read are gone: this is the oldest offset left.
     Removed { oldest: i64 },
-    /// The log ends here, before the position.
+    /// The log ends here, before the position or before the end that a bounded source reads to.
     Beyond { end: i64 },
 }
 
@@ -98,7 +98,9 @@ impl Log<'_> {
         if position.read_to() < self.low {
             return Some(Loss::Removed { oldest: self.low });
         }
-        (position.offset > self.high).then_some(Loss::Beyond { end: self.high })
+        // Of a bounded source, the records up to its end were there once.
+        let needed = position.end.map_or(position.offset, |end| end.max(position.offset));
+        (needed > self.high).then_some(Loss::Beyond { end: self.high })
     }
 }
 
@@ -219,6 +221,14 @@ mod tests {
         let marker = |offset, read_to| Position { offset, read_to: Some(read_to), ..Position::default() };
         assert_eq!((log.check(&marker(8, 10)), log.check(&marker(8, 15))), (None, None));
         assert_eq!(log.check(&marker(8, 9)), Some(Loss::Removed { oldest: 10 }));
+        // Up to its end, a bounded source needs all records.
+        let bounded = |offset, end| log.check(&Position { offset, end: Some(end), ..Position::default() });
+        assert_eq!((bounded(15, 20), bounded(20, 20)), (None, None));
+        assert_eq!(
+            (bounded(15, 21), bounded(20, 21)),
+            (Some(Loss::Beyond { end: 20 }), Some(Loss::Beyond { end: 20 }))
+        );
+        assert_eq!(bounded(9, 21), Some(Loss::Removed { oldest: 10 }));
         let nameless = Log { topic_id: None, ..log };
         let position = Position { offset: 15, topic_id: Some("a".into()), ..Position::default() };
         assert_eq!(nameless.check(&position), Some(Loss::Recreated));
