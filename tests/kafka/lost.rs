@@ -299,8 +299,16 @@ fn new_partitions_are_read_from_their_beginning_while_running_and_after_a_restar
     let mut restarted = read(&source(&client, &topic).start(StartAt::Latest), Some(&positions)).unwrap();
     restarted.until_count(10).unwrap();
     assert_eq!(restarted.values(), numbers(300..310));
-    // A bounded source reads what was there at its first start, and no more.
-    let mut bounded = read(&source(&client, &topic).bounded(), Some(&positions)).unwrap();
-    bounded.until_end().unwrap();
-    assert_eq!(bounded.count(), 0);
+    // Bounded from now on, it reads to the end what is there now; started again, no more than that.
+    client.add_partitions(&topic, 5);
+    client.produce(&topic, 4, numbers(400..410));
+    let bounded = source(&client, &topic).bounded();
+    let mut first = read(&bounded, Some(&restarted.reader.positions())).unwrap();
+    first.until_end().unwrap();
+    assert_eq!(first.values(), numbers(400..410));
+    client.add_partitions(&topic, 6);
+    client.produce(&topic, 5, numbers(500..510));
+    let mut again = read(&bounded, Some(&first.reader.positions())).unwrap();
+    again.until_end().unwrap();
+    assert_eq!(again.count(), 0);
 }

@@ -23,6 +23,7 @@ pub(super) fn own_splits<F: Format>(
     context: &ReaderContext<'_>,
     topics: &[Topic],
 ) -> Result<Vec<Planned>> {
+    let is_fixed = source.bounded && position::has_end(context.restored.unwrap_or_default());
     let mut splits = Vec::new();
     for (number, topic) in topics.iter().enumerate() {
         let is_mine = |partition: &i32| is_owner(&topic.name, *partition, context.worker, context.workers);
@@ -32,8 +33,8 @@ pub(super) fn own_splits<F: Format>(
                 None => None,
             };
             let is_restored = known.is_some();
-            // What a bounded source reads was fixed at its first start.
-            if source.bounded && context.restored.is_some() && !is_restored {
+            // What a bounded source reads was fixed when it was first started as one.
+            if is_fixed && !is_restored {
                 continue;
             }
             let (mut position, mut finished) = known.unwrap_or_default();

@@ -127,6 +127,11 @@ pub(super) fn find(restored: &[SplitPosition], topic: &str, partition: i32) -> R
     Ok(Some((position, split.finished)))
 }
 
+/// Whether these are positions of a bounded source.
+pub(super) fn has_end(restored: &[SplitPosition]) -> bool {
+    restored.iter().any(|split| split.position["end"].is_number())
+}
+
 /// Refuses a checkpoint with positions of topics that the source does not read.
 pub(super) fn check_topics(restored: &[SplitPosition], topics: &[String]) -> Result<()> {
     for split in restored {
@@ -175,6 +180,8 @@ mod tests {
         assert_eq!(of(2), None);
         assert_eq!(serde_json::to_value(of(0)).unwrap(), json!({ "offset": 7 }));
         assert!(find(&[split("t/0", json!("x"))], "t", 0).is_err());
+        assert!(!has_end(&restored) && !has_end(&[split("t/0", json!("x"))]));
+        assert!(has_end(&[restored[0].clone(), split("t/1", json!({ "offset": 8, "end": 9 }))]));
     }
 
     #[test]
