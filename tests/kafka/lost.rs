@@ -178,6 +178,26 @@ fn a_topic_that_was_created_again_while_the_job_was_down_is_noticed() {
 }
 
 #[test]
+fn a_partition_that_the_brokers_have_not_heard_of_yet_is_waited_for() {
+    let client = kafka!();
+    let topic = client.topic("late", 1);
+    let mut positions = positions_after(&client, &topic, 0);
+    // As a checkpoint has it when a broker is asked that is behind.
+    let late = SplitPosition { split: format!("{topic}/1"), ..positions[0].clone() };
+    positions.push(late);
+    let mut reading = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            client.add_partitions(&topic, 2);
+            client.produce(&topic, 1, numbers(0..10));
+        });
+        read(&source(&client, &topic), Some(&positions)).unwrap()
+    });
+    reading.until_count(10).unwrap();
+    assert_eq!(reading.values(), numbers(0..10));
+}
+
+#[test]
 fn a_position_of_an_earlier_version_is_believed_and_gets_the_topics_id() {
     let client = kafka!();
     let topic = client.topic("old", 1);

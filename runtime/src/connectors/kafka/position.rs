@@ -149,17 +149,38 @@ pub(super) fn check_topics(restored: &[SplitPosition], topics: &[String]) -> Res
     Ok(())
 }
 
+/// Splits of a topic of which the brokers tell no such partition.
+fn beyond<'a>(
+    restored: &'a [SplitPosition],
+    topic: &'a str,
+    partitions: i32,
+) -> impl Iterator<Item = &'a SplitPosition> {
+    let is_beyond = move |split: &&SplitPosition| match parse_split(&split.split) {
+        Some((name, partition)) => name == topic && partition >= partitions,
+        None => false,
+    };
+    restored.iter().filter(is_beyond)
+}
+
 /// Splits of a topic that has no such partitions any more: it was made anew, smaller.
 pub(super) fn vanished<'a>(
     restored: &'a [SplitPosition],
     topic: &'a str,
     partitions: i32,
 ) -> impl Iterator<Item = &'a str> {
-    let of_topic = move |split: &'a SplitPosition| match parse_split(&split.split) {
-        Some((name, partition)) if name == topic && partition >= partitions => Some(split.split.as_str()),
-        _ => None,
-    };
-    restored.iter().filter_map(of_topic)
+    beyond(restored, topic, partitions).map(|split| split.split.as_str())
+}
+
+/// A split that a topic must have, whatever this broker tells: the topic is the one of the checkpoint, and none loses
+/// partitions. The broker has not heard of them yet.
+pub(super) fn unheard_of<'a>(
+    restored: &'a [SplitPosition],
+    topic: &'a str,
+    id: Option<&str>,
+    partitions: i32,
+) -> Option<&'a str> {
+    let is_the_same = |split: &&SplitPosition| id.is_some() && split.position["topic_id"].as_str() == id;
+    beyond(restored, topic, partitions).find(is_the_same).map(|split| split.split.as_str())
 }
 
 #[cfg(test)]
@@ -210,6 +231,16 @@ mod tests {
         assert!(foreign.message().contains("another id"), "{foreign}");
         assert!(check_topics(&[split("t", json!({}))], &topics).is_err());
         assert_eq!(vanished(&restored, "t", 3).collect::<Vec<_>>(), ["t/3"]);
+    }
+
+    #[test]
+    fn a_topic_that_is_still_the_same_has_all_its_partitions() {
+        let id = |id: &str| json!({ "offset": 0, "topic_id": id });
+        let restored = [split("t/0", id("a")), split("t/3", id("a")), split("v/5", id("b")), split("w/5", json!({}))];
+        assert_eq!(unheard_of(&restored, "t", Some("a"), 3), Some("t/3"));
+        assert_eq!(unheard_of(&restored, "t", Some("a"), 4), None, "all are told");
+        assert_eq!(unheard_of(&restored, "t", Some("b"), 3), None, "it was made anew");
+        assert_eq!((unheard_of(&restored, "w", Some("b"), 3), unheard_of(&restored, "w", None, 3)), (None, None));
     }
 
     #[test]

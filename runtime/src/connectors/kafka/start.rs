@@ -109,8 +109,8 @@ pub(super) fn open<F: Format>(source: &KafkaSource<F>, context: &ReaderContext<'
     consumer.set_nonempty_callback(move || wake.wake());
     let consumer = Arc::new(consumer);
     let questions = Questions::of_consumer(&consumer, move || wake_too.wake());
-    let topics = describe(&questions, source)?;
     let restored = context.restored.unwrap_or_default();
+    let topics = describe(&questions, source, restored)?;
     position::check_topics(restored, &source.topics)?;
     for topic in &topics {
         check_vanished(source, restored, topic)?;
