@@ -92,6 +92,33 @@ fn records_that_retention_removes_under_a_reader_stop_it_or_are_passed_over() {
 }
 
 #[test]
+fn what_becomes_of_a_partition_behind_its_end_is_no_matter() {
+    let client = kafka!();
+    let topic = client.topic("behind", 2);
+    client.produce(&topic, 0, numbers(0..10));
+    let below = client.transaction();
+    below.produce(&topic, 1, numbers(10..20));
+    let mut reading = read(&source(&client, &topic).bounded(), None).unwrap();
+    // Not decided, so librdkafka waits before it, and so right behind the end of what is read.
+    let behind = client.transaction();
+    behind.produce(&topic, 0, numbers(20..30));
+    reading.until_count(10).unwrap();
+    eventually("finished", || {
+        assert_ne!(reading.poll().unwrap(), Polled::End);
+        reading.reader.positions()[0].finished.then_some(())
+    });
+    client.delete_records(&topic, 0, 15);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        assert_ne!(reading.poll().unwrap(), Polled::End);
+    }
+    below.commit();
+    reading.until_end().unwrap();
+    assert_eq!(reading.values(), numbers(0..20));
+    behind.abort();
+}
+
+#[test]
 fn retention_may_remove_the_end_of_a_transaction_that_was_read() {
     let client = kafka!();
     let topic = client.topic("marker", 1);
