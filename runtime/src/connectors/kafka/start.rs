@@ -7,7 +7,7 @@ use super::ask::{Asking, committed, describe};
 use super::log::Context;
 use super::place::{Planned, Start, own_splits, place};
 use super::position::{self, Position};
-use super::raw::{self, Questions};
+use super::raw::{self, Questions, tokens};
 use super::source::{OnLostOffsets, StartAt};
 use crate::api::source::{ReaderContext, SplitPosition};
 use crate::connectors::format::Format;
@@ -170,10 +170,14 @@ fn check_explicit(offsets: &BTreeMap<(String, i32), i64>, topics: &[Topic]) -> R
 }
 
 fn create(config: &ClientConfig) -> Result<BaseConsumer<Context>> {
-    config.create_with_context(Context::default()).map_err(|error| {
+    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(|error| {
         Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka source; see .set(..)")
             .caused_by(error)
-    })
+    })?;
+    tokens::renew(consumer.client()).map_err(|why| {
+        Error::new(ErrorKind::Source, "librdkafka cannot renew the tokens of OAUTHBEARER").caused_by(why)
+    })?;
+    Ok(consumer)
 }
 
 fn check_vanished<F: Format>(source: &KafkaSource<F>, restored: &[SplitPosition], topic: &Topic) -> Result<()> {
