@@ -3,8 +3,8 @@
 use crate::support::{Job, WITHIN, eventually, numbers, recovered, sink};
 use staunch::Epoch;
 use staunch::api::sink::TwoPhaseCommit;
-use staunch::connectors::kafka::KafkaSink;
 use staunch::connectors::format::Text;
+use staunch::connectors::kafka::KafkaSink;
 use staunch::testing::permit::permit;
 use staunch_tests::kafka::{Client, Record, Session, ThreeBrokers, three};
 use std::time::Duration;
