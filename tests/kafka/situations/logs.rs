@@ -1,9 +1,9 @@
 //! What can be told of a transaction whose log was rolled, trimmed, expired or compacted since.
 
-use super::{COMPACTED, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
-use crate::support::{eventually, kafka};
+use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
+use crate::support::{WITHIN, eventually, kafka, parsed, recovered, recovered_by, sink};
 use staunch::kafka::KafkaCommittable;
-use staunch_tests::kafka::{Client, Session};
+use staunch_tests::kafka::{Client, Session, listed};
 use std::time::{Duration, Instant};
 
 /// The smallest segment that Kafka allows.

@@ -84,7 +84,7 @@ fn an_open_transaction_whose_topic_is_gone_is_a_loss() {
         // Nothing is done about it that cannot be undone.
         assert_eq!((cluster.asked("end"), cluster.state("job/lineage/1-0")), (0, "Ongoing"));
         assert_eq!(recover(&cluster, [&old], true).unwrap(), []);
-        assert_eq!((cluster.asked("end job/lineage/1-0 true"), cluster.state("job/lineage/1-0")), (0, "CompleteAbort"));
+        assert_eq!((cluster.asked("end job/lineage/1-0 true"), cluster.state("job/lineage/1-0")), (0, "Empty"));
     }
 }
 
