@@ -51,9 +51,10 @@ impl Standing {
         }
     }
 
-    /// What recovery does about one that is open; `foreseen` of what is promised.
-    fn recovery(self, foreseen: Option<&Outlook>) -> &'static str {
+    /// What the next start does about one that is open, unless it is `refused`; `foreseen` of what is promised.
+    fn recovery(self, foreseen: Option<&Outlook>, refused: bool) -> &'static str {
         match self {
+            Self::Promised(_) | Self::Unlisted if refused => "is refused",
             Self::Promised(_) => match foreseen {
                 Some(Outlook::Replay(_)) => "writes it again",
                 Some(Outlook::Loss(_) | Outlook::Stop(_)) => "stops",
@@ -64,8 +65,8 @@ impl Standing {
         }
     }
 
-    /// Why ending it so would break what the job guarantees.
-    pub(super) fn objection(self, commit: bool) -> Option<&'static str> {
+    /// Why ending it so would break what the job guarantees. The order of commits is another matter.
+    fn objection(self, commit: bool) -> Option<&'static str> {
         match (self, commit) {
             (Self::Promised(_), true) | (Self::Unlisted, false) => None,
             (Self::Promised(_), false) => {
@@ -124,20 +125,27 @@ fn foresee(look: &mut Look) -> Result<Vec<Listed>> {
 /// All that is open: of this job, or with `all` of its clusters.
 pub(super) fn find(look: &mut Look, foreseen: &[Listed], all: bool) -> Result<Vec<Found>> {
     let prefix = if all { String::new() } else { format!("{}/", look.job) };
-    let committables = listed(look).to_vec();
+    let (committables, refused) = (listed(look).to_vec(), look.recovery.is_err());
+    let names: Vec<String> = look.tools.iter().map(|(name, _)| name.clone()).collect();
     let mut found = Vec::new();
     for (participant, (name, tool)) in look.tools.iter_mut().enumerate() {
         for transaction in tool.open(&prefix).map_err(|error| error.at(tool.place()))? {
             let mut promised = None;
-            for committable in committables.iter().filter(|committable| committable.participant == *name) {
-                if tool.is(committable, &transaction)? {
+            for committable in &committables {
+                // That of a sink which the job has no more, as with another list of brokers, may be of any kind.
+                let is = match names.contains(&committable.participant) {
+                    true if committable.participant != *name => false,
+                    true => tool.is(committable, &transaction)?,
+                    false => tool.is(committable, &transaction).unwrap_or(false),
+                };
+                if is {
                     promised = Some(committable.epoch);
                 }
             }
             let standing = standing(&transaction.id, &look.job, look.lineage.as_deref(), promised);
             let its = foreseen.iter().filter(|(participant, ..)| participant == name);
             let its = its.filter_map(|(.., it)| it.as_ref()).find(|it| it.id == transaction.id);
-            let next = standing.recovery(its.map(|it| &it.outlook));
+            let next = standing.recovery(its.map(|it| &it.outlook), refused);
             found.push(Found { participant, transaction, standing, next });
         }
     }
@@ -157,6 +165,9 @@ pub(super) fn list(look: &mut Look, all: bool) -> Result<String> {
         let _ = writeln!(text, "no open transactions");
     } else {
         text.push_str(&table(&found, look.now_ms));
+    }
+    if let Err(error) = &look.recovery {
+        let _ = writeln!(text, "\nthe next start would be refused: {}", line(&error.to_string()));
     }
     if !foreseen.is_empty() {
         let _ = write!(text, "\nwhat the checkpoint lists\n{}", outlooks(&foreseen));
@@ -227,8 +238,14 @@ pub(super) fn end(look: &mut Look, id: &str, commit: bool, yes: bool, force: boo
         )));
     };
     let verb = if commit { "commit" } else { "abort" };
-    if let (Some(why), false) = (it.standing.objection(commit), force) {
-        return Err(wrong(format!("{id}: {why}. With --force it is done all the same")));
+    if !force {
+        let objection = match it.standing.objection(commit) {
+            None if commit => out_of_order(&foresee(look)?, &look.tools[it.participant].0, id),
+            objection => objection.map(str::to_owned),
+        };
+        if let Some(why) = objection {
+            return Err(wrong(format!("{id}: {why}. With --force it is done all the same")));
+        }
     }
     if !yes {
         return Ok(format!("would {verb} {id} ({}); nothing was done: add --yes\n", it.standing.belongs_to()));
@@ -237,6 +254,21 @@ pub(super) fn end(look: &mut Look, id: &str, commit: bool, yes: bool, force: boo
     tool.end(&it.transaction, commit).map_err(|error| error.at(tool.place()))?;
     let done = if commit { "committed" } else { "aborted" };
     Ok(format!("{id} was {done}\n"))
+}
+
+/// Why a transaction that a checkpoint promised is not to be committed now: what is older comes first, and may have
+/// to be written again behind it.
+fn out_of_order(foreseen: &[Listed], participant: &str, id: &str) -> Option<String> {
+    let of: Vec<&Foreseen> =
+        foreseen.iter().filter(|(name, ..)| name == participant).filter_map(|(.., it)| it.as_ref()).collect();
+    let Some(its) = of.iter().find(|it| it.id == id) else {
+        return Some("the job has no sink any more that writes it".to_owned());
+    };
+    if its.outlook != Outlook::Commit {
+        return Some(format!("its records would be out of order, or there twice: {}", words(&its.outlook)));
+    }
+    let older = of.iter().find(|it| it.epoch < its.epoch && it.outlook != Outlook::Committed)?;
+    Some(format!("{} of checkpoint {} is older and comes first: {}", older.id, older.epoch, words(&older.outlook)))
 }
 
 /// `run --dry-run`.
@@ -271,8 +303,11 @@ pub(super) fn dry_run(look: &mut Look) -> Result<String> {
         let _ = write!(text, "first it would settle what that checkpoint lists\n{}", outlooks(&foreseen));
     }
     let found = find(look, &foreseen, false)?;
+    let stops = |outlook: &Outlook| matches!(outlook, Outlook::Loss(_) | Outlook::Stop(_));
+    let stops = foreseen.iter().any(|(.., it)| it.as_ref().is_some_and(|it| stops(&it.outlook)));
+    let lead = if stops { "once nothing stops it any more, it would" } else { "it would" };
     for it in found.iter().filter(|it| it.standing == Standing::Unlisted) {
-        let _ = writeln!(text, "it would abort {}, which no checkpoint lists", it.transaction.id);
+        let _ = writeln!(text, "{lead} abort {}, which no checkpoint lists", it.transaction.id);
     }
     for it in found.iter().filter(|it| it.standing == Standing::OtherStore) {
         let _ = writeln!(text, "it would leave {} alone, which is of another checkpoint store", it.transaction.id);

@@ -63,6 +63,7 @@ pub struct Recovery<'a> {
     listed: Vec<Committable>,
     permit: Arc<CommitPermit>,
     accept_data_loss: bool,
+    accept_repeats: bool,
 }
 
 impl<'a> Recovery<'a> {
@@ -72,7 +73,13 @@ impl<'a> Recovery<'a> {
         permit: CommitPermit,
         accept_data_loss: bool,
     ) -> Self {
-        Self { manifest: Box::new(manifest), listed, permit: Arc::new(permit), accept_data_loss }
+        let permit = Arc::new(permit);
+        Self { manifest: Box::new(manifest), listed, permit, accept_data_loss, accept_repeats: false }
+    }
+
+    /// The job was told to go on also if output appears a second time.
+    pub(crate) fn accepting_repeats(self, accept_repeats: bool) -> Self {
+        Self { accept_repeats, ..self }
     }
 
     /// What a participant has to settle, oldest first.
@@ -128,6 +135,24 @@ impl<'a> Recovery<'a> {
         self.may_lose(loss.clone())?;
         tracing::error!(%loss, "output that a checkpoint promised is lost; going on, as accepting data loss was asked for");
         Ok(())
+    }
+
+    /// Whether to go on though somebody has written as a later attempt of this job, which this checkpoint store does
+    /// not know of: it is a copy that was left behind, and what was written since is written again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Checkpoint`] unless the job was told to.
+    pub fn may_repeat(&self, later: &str) -> Result<()> {
+        if self.accept_repeats {
+            tracing::warn!(later, "this checkpoint store is an old copy; going on, as accepting repeats was asked for");
+            return Ok(());
+        }
+        let message = format!(
+            "this checkpoint store is an old copy: a later attempt of this job, which is not in it, has written as \
+             {later:?}, and its output would appear a second time. Start from the newest copy of the store, or with \
+             --accept-repeats to go on all the same"
+        );
+        Err(Error::new(ErrorKind::Checkpoint, message))
     }
 
     fn publish(&mut self, old: &Published, new: Option<Committable>) -> Result<Arc<CommitPermit>> {

@@ -101,9 +101,10 @@ impl Runner {
         crash_point("before-recover");
         let Claimed { log, restored, permit, .. } = start.claimed;
         let (mut log, restored) = (log, restored.map(|manifest| manifest.cut));
-        let (now, accept_data_loss) = (self.environment.clock(), self.settings.checkpoint.accept_data_loss);
+        let (now, checkpoint) = (self.environment.clock(), &self.settings.checkpoint);
         let finished = restored.as_ref().filter(|_| start.finished).cloned();
-        participants.recover(&mut log.recovery(restored, permit, accept_data_loss, || now.now_ms()))?;
+        let recovery = log.recovery(restored, permit, checkpoint.accept_data_loss, || now.now_ms());
+        participants.recover(&mut recovery.accepting_repeats(checkpoint.accept_repeats))?;
         crash_point("recovered");
         if let Some(finished) = finished {
             // Who starts it once more, long after, may have nobody left to ask how its output has ended.

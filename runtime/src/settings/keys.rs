@@ -108,7 +108,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "checkpoint.accept_repeats",
         SWITCH,
-        "With --restore: even if newer output, which then appears again, was committed [default: false]",
+        "Even if newer output, which then appears again, was committed: with --restore, or an old copy of the store \
+         [default: false]",
         |to, value| put(&mut to.checkpoint.accept_repeats, switch(value)),
     ),
     key(

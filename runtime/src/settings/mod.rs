@@ -77,7 +77,8 @@ pub struct CheckpointSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<u64>,
     /// With `restore`: also when newer checkpoints were published. What they committed stays, and the output
-    /// since the chosen one appears a second time. Default false.
+    /// since the chosen one appears a second time. Also when the checkpoint store is an old copy: Kafka knows of
+    /// later attempts. Default false.
     pub accept_repeats: bool,
     /// Allow a start whose checkpoint has state of operators that are no longer in the graph; that
     /// state is dropped. Default false: a renamed operator would lose its state unnoticed.

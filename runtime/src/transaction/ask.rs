@@ -78,13 +78,19 @@ pub(super) struct Topics(BTreeMap<String, Option<Topic>>);
 impl Topics {
     /// Whether there is still the topic that a range of a listed transaction is in. Its id may be that of a former
     /// one, as a writer that goes on when its topic was deleted and created again does not learn of the new id: what
-    /// the log has of this producer session at this offset can be nothing else then.
+    /// the log has of this producer session at these offsets can be nothing else then.
     pub fn has(&mut self, brokers: &mut impl Brokers, ours: &KafkaCommittable, range: &PartitionRange) -> Result<bool> {
         match self.get(brokers, &range.topic)? {
             Some(topic) if topic.id == range.topic_id => Ok(true),
             Some(topic) if range.partition < topic.partitions => {
-                let first = brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
-                Ok(first.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), range.first)))
+                // The log's start may lie between the two.
+                for offset in [range.first, range.last] {
+                    let there = brokers.peek(&range.topic, range.partition, offset, Isolation::Uncommitted)?;
+                    if there.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), offset)) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
             }
             _ => Ok(false),
         }

@@ -39,11 +39,11 @@ pub trait Brokers {
     /// No answer in time, or a missing right.
     fn take_over(&mut self, id: &str) -> Result<Producer>;
 
-    /// The transactional ids that begin so, of all brokers, each with its state (ListTransactions).
+    /// The transactional ids that begin so, of all brokers (ListTransactions).
     ///
     /// # Errors
-    /// A broker did not answer in time: what it coordinates is not known.
-    fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>>;
+    /// A broker did not answer in time, or some ids have no coordinator now: what it coordinates is not known.
+    fn list(&mut self, prefix: &str) -> Result<Vec<Listed>>;
 
     /// The topic of this name; `None` if there was none, even after waiting for a broker that starts.
     ///
@@ -120,6 +120,17 @@ pub struct Producer {
     pub id: i64,
     /// Its epoch.
     pub epoch: i16,
+}
+
+/// A transactional id that some broker coordinates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The id.
+    pub id: String,
+    /// As in [`Described`].
+    pub state: String,
+    /// The id of the producer that it belongs to now.
+    pub producer_id: i64,
 }
 
 /// What the coordinator says of a transactional id.

@@ -65,8 +65,9 @@ pub(super) fn of_peek(ours: &KafkaCommittable, range: &PartitionRange, peek: &Pe
 pub(super) fn of_marker(ours: &KafkaCommittable, range: &PartitionRange, marker: &Marker) -> Fate {
     let place = format!("{}/{} behind offset {}", range.topic, range.partition, range.last);
     match marker {
-        Marker::Found { committed: true, epoch } if *epoch == ours.producer_epoch => Fate::Committed,
-        // One more when the broker's time was up or somebody else took the id over.
+        // A later epoch aborts when the broker's time was up or somebody else took the id over, and commits where
+        // Kafka forgot to (KAFKA-20734). Whoever wrote it: it decides what readers see.
+        Marker::Found { committed: true, epoch } if *epoch >= ours.producer_epoch => Fate::Committed,
         Marker::Found { committed: false, epoch } if *epoch >= ours.producer_epoch => Fate::Aborted,
         Marker::Found { epoch, .. } => Fate::Unknown(format!("the marker in {place} is of producer epoch {epoch}")),
         Marker::NotYet => Fate::Unknown(format!("there is no marker in {place}")),
@@ -100,7 +101,9 @@ pub(super) fn agree(fates: impl IntoIterator<Item = Fate>) -> Fate {
         match (fate, &known) {
             (Fate::Unknown(why), _) => reasons.push(why),
             (fate, Some(before)) if *before != fate => {
-                return Fate::Unknown("partitions disagree: was a transaction aborted by hand?".to_owned());
+                let why =
+                    "partitions disagree: was it ended by hand in some, or forgotten (KAFKA-20734) and aborted since?";
+                return Fate::Unknown(why.to_owned());
             }
             (fate, _) => known = Some(fate),
         }

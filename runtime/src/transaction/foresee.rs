@@ -8,7 +8,7 @@ use super::fate::Fate;
 use super::ids::is_replay;
 use super::participant::check_cluster;
 use super::replay;
-use super::settle::all_there;
+use super::settle::is_whole;
 use crate::api::transactions::{Foreseen, Outlook};
 use crate::error::Result;
 
@@ -25,8 +25,8 @@ pub fn foresee(
     for transactions in committables {
         let mut again = false;
         for ours in transactions {
-            let outlook = outlook(brokers, cluster_id, ours, is_behind)?;
-            again |= matches!(outlook, Outlook::Replay(_) | Outlook::Loss(_)) || is_replay(&ours.transactional_id);
+            let (outlook, is_written) = outlook(brokers, cluster_id, ours, is_behind)?;
+            again |= is_written || is_replay(&ours.transactional_id);
             foreseen.push(Foreseen { epoch: ours.epoch, id: ours.transactional_id.clone(), outlook });
         }
         is_behind |= again;
@@ -34,15 +34,23 @@ pub fn foresee(
     Ok(foreseen)
 }
 
-fn outlook(brokers: &mut impl Brokers, cluster_id: &str, ours: &KafkaCommittable, is_behind: bool) -> Result<Outlook> {
+/// What becomes of one, and whether something of it is written again.
+fn outlook(
+    brokers: &mut impl Brokers,
+    cluster_id: &str,
+    ours: &KafkaCommittable,
+    is_behind: bool,
+) -> Result<(Outlook, bool)> {
     if let Err(error) = check_cluster(cluster_id, ours) {
-        return Ok(Outlook::Stop(error.message().to_owned()));
+        return Ok((Outlook::Stop(error.message().to_owned()), false));
     }
     let (records, id) = (ours.records, &ours.transactional_id);
     let why = match ask(brokers, ours)? {
-        Fate::Committed => return Ok(Outlook::Committed),
-        Fate::Unknown(why) => return Ok(Outlook::Stop(why)),
-        Fate::Open if !is_behind && all_there(brokers, ours, &mut Topics::default())? => return Ok(Outlook::Commit),
+        Fate::Committed => return Ok((Outlook::Committed, false)),
+        Fate::Unknown(why) => return Ok((Outlook::Stop(why), false)),
+        Fate::Open if !is_behind && is_whole(brokers, ours, &mut Topics::default())? => {
+            return Ok((Outlook::Commit, false));
+        }
         Fate::Open if !is_behind => {
             format!("{records} records of {id} are open, and not all can be committed any more")
         }
@@ -50,7 +58,9 @@ fn outlook(brokers: &mut impl Brokers, cluster_id: &str, ours: &KafkaCommittable
         Fate::Aborted => format!("{records} records of {id} were aborted"),
     };
     Ok(match replay::lost(brokers, ours)? {
-        None => Outlook::Replay(why),
-        Some((lost, reasons)) => Outlook::Loss(format!("{why}, and {lost} of them are gone ({reasons})")),
+        None => (Outlook::Replay(why), true),
+        Some((lost, reasons)) => {
+            (Outlook::Loss(format!("{why}, and {lost} of them are gone ({reasons})")), lost < records)
+        }
     })
 }

@@ -51,6 +51,11 @@ impl Ids {
     pub(super) fn is_earlier(&self, id: &str) -> bool {
         slot_of(id) < self.slot
     }
+
+    /// Whether an id is another attempt's that is not earlier; asked before this one has a producer.
+    pub(super) fn is_later(&self, id: &str) -> bool {
+        slot_of(id) > self.slot || slot_of(id) == self.slot && !is_replay(id)
+    }
 }
 
 /// The slot of the attempt whose id it is; 0 for a former build's.

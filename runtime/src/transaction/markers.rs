@@ -21,17 +21,18 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
 /// How long they may take when its coordinator says that all are written, or knows nothing of it any more: one
 /// that has just started may still be about to.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
-/// How often a transaction is ended where it is open before that is only told.
+/// How often a transaction is ended where it is open before that is an error.
 const TRIES_MAX: usize = 5;
 /// The pause before the same is asked for again, which is doubled each time up to the second one.
 const PAUSE: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Ends a transaction in the partitions that it has not ended in, as it ended elsewhere. Tells whether a new
-/// session of its id had to. Where that does not help it is told: readers wait there.
+/// session of its id had to.
 ///
 /// # Errors
-/// The brokers did not answer in time; [`ErrorKind::FateUnknown`] if somebody else ended it otherwise meanwhile.
+/// The brokers did not answer in time, or it stays open; [`ErrorKind::FateUnknown`] if somebody else ended it
+/// otherwise meanwhile.
 pub(super) fn end_everywhere(
     brokers: &mut impl Brokers,
     ended: &KafkaCommittable,
@@ -69,14 +70,14 @@ pub(super) fn end_everywhere(
     Ok(true)
 }
 
-/// Aborts in these partitions what the producers of these sessions left open there, by producer id. Nobody else uses
-/// their ids any more, and no manifest lists what they have written.
+/// Aborts in these partitions what earlier attempts have open there; `former` are their transactional ids, by
+/// producer id. Nobody else uses those any more, and what a manifest lists of them has ended.
 ///
 /// # Errors
-/// The brokers did not answer in time, or a session was taken over: is the job running twice?
+/// The brokers did not answer in time, it stays open, or an id was taken over: is the job running twice?
 pub(super) fn abort_left(
     brokers: &mut impl Brokers,
-    former: &BTreeMap<i64, (String, Producer)>,
+    former: &BTreeMap<i64, String>,
     partitions: &[(&str, i32)],
 ) -> Result<()> {
     if former.is_empty() || partitions.is_empty() {
@@ -90,8 +91,8 @@ pub(super) fn abort_left(
         }
     }
     for (producer_id, open) in left {
-        let Some((id, session)) = former.get(&producer_id) else { continue };
-        end_in(brokers, Unended { id, producer_id, commit: false, open }, |_| Ok(*session))?;
+        let Some(id) = former.get(&producer_id) else { continue };
+        end_in(brokers, Unended { id, producer_id, commit: false, open }, |brokers| brokers.take_over(id))?;
     }
     Ok(())
 }
@@ -113,7 +114,10 @@ struct Unended<'a> {
     open: Vec<Place<'a>>,
 }
 
-/// Ends it where it is open, through sessions of its id. Where that does not help it is told: readers wait there.
+/// Ends it where it is open, through sessions of its id.
+///
+/// # Errors
+/// It does not help. It is not over then: whoever lists it tries again.
 fn end_in<B: Brokers>(
     brokers: &mut B,
     Unended { id, producer_id, commit, mut open }: Unended<'_>,
@@ -137,14 +141,12 @@ fn end_in<B: Brokers>(
             return Ok(());
         }
     }
-    tracing::error!(
-        target: "staunch::kafka",
-        id,
-        commit,
-        places = names(&open),
-        "a transaction that has ended is still open in these partitions, and readers with read_committed wait there"
+    let message = format!(
+        "the transaction {id} has ended, but stays open in {}, and readers with read_committed wait there: are the brokers \
+         that lead there in order? `kafka-transactions.sh find-hanging` shows it",
+        names(&open)
     );
-    Ok(())
+    Err(Error::new(ErrorKind::Sink, message))
 }
 
 /// The session that an earlier call began and did not come to end; else a new one. The transaction's own has

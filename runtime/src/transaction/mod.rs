@@ -53,7 +53,7 @@ mod tests;
 
 pub use ask::ask;
 pub use brokers::{
-    BatchHeader, Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer,
+    BatchHeader, Brokers, Copied, CopyRange, Counted, Described, Isolation, Listed, Marker, OpenIn, Peek, Producer,
     SessionRange, Topic,
 };
 pub use committable::{KafkaCommittable, PartitionRange, WriterShare};
@@ -63,3 +63,4 @@ pub use ids::Ids;
 pub use participant::{Transactions, Written, margin};
 pub use producers::{Answer, LiveProducer, make_ready};
 pub use rotation::{Rotation, SharedRotation, Wanted};
+pub use settle::reach_open;

@@ -1,7 +1,7 @@
 //! [`Transactions`]: the two-phase commit of a process's Kafka transactions in one cluster.
 
 use super::ask::{Topics, look};
-use super::brokers::{Brokers, Described, Producer};
+use super::brokers::{Brokers, Described, Listed};
 use super::committable::{KafkaCommittable, PartitionRange, Prepared, VERSION, WriterShare};
 use super::ids::{Ids, is_replay, slot_of};
 use super::markers::{abort_left, end_everywhere};
@@ -11,7 +11,7 @@ use super::settle::{Ended, Wish, check_permit, reach_open, settle, settle_publis
 use crate::api::sink::Committable;
 use crate::control::permit::{CommitPermit, Published, Recovery};
 use crate::crash::crash_point;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{DataLoss, Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::planted::{Bug, planted};
 use std::cmp::Reverse;
@@ -28,8 +28,8 @@ pub struct Transactions<B, P> {
     timeout: Duration,
     /// Not committed yet, by epoch, with the producers that wrote it.
     prepared: BTreeMap<Epoch, Vec<P>>,
-    /// The ids of earlier attempts that recovery has taken over, with their new sessions, by producer id.
-    former: BTreeMap<i64, (String, Producer)>,
+    /// The transactional ids of earlier attempts, by producer id.
+    former: BTreeMap<i64, String>,
     /// As they were when first asked for: nobody reads what is in a topic that has gone since.
     topics: Topics,
 }
@@ -49,8 +49,7 @@ pub struct Written {
 const LOCKED_OUT_MAX: usize = 32;
 
 /// States in which a transactional id has nothing open.
-const ENDED: &[&str] = &["Empty", "CompleteCommit", ABORTED, "Dead"];
-const ABORTED: &str = "CompleteAbort";
+const ENDED: &[&str] = &["Empty", "CompleteCommit", "CompleteAbort", "Dead"];
 
 impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// `ids` are this attempt's; `timeout` is after which time the broker aborts a transaction.
@@ -79,6 +78,10 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// [`ErrorKind::Superseded`], and [`ErrorKind::Sink`] when brokers do not answer in time.
     pub fn recover(&mut self, published: Vec<Published>, recovery: &mut Recovery<'_>) -> Result<()> {
         let started = self.brokers.now();
+        // Before anything is written again: what an old copy of the store lists has had other successors.
+        if let Some(later) = self.brokers.list(self.ids.prefix())?.iter().find(|it| self.ids.is_later(&it.id)) {
+            recovery.may_repeat(&later.id)?;
+        }
         let (mut wish, mut listed, count) = (Wish::Commit, BTreeSet::new(), published.len());
         for published in published {
             let check = |committable: &KafkaCommittable| check_cluster(&self.cluster_id, committable);
@@ -100,26 +103,23 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// number of open ones.
     fn abort_lingering(&mut self, listed: &BTreeSet<String>) -> Result<usize> {
         let known = self.brokers.list(self.ids.prefix())?.into_iter();
-        let known = known.filter(|(id, _)| self.ids.is_earlier(id) && !listed.contains(id));
-        let (mut ended, open): (Vec<_>, Vec<_>) = known.partition(|(_, state)| ENDED.contains(&state.as_str()));
-        for (id, state) in &open {
+        let earlier: Vec<Listed> = known.filter(|it| self.ids.is_earlier(&it.id)).collect();
+        self.former = earlier.iter().map(|it| (it.producer_id, it.id.clone())).collect();
+        let (mut ended, open): (Vec<Listed>, Vec<Listed>) =
+            earlier.into_iter().partition(|it| ENDED.contains(&it.state.as_str()));
+        // Also under an id that a manifest lists: what it lists has ended by now, so this is a later one.
+        for Listed { id, state, .. } in &open {
             tracing::debug!(target: "staunch::kafka", id, state, "left open by an earlier attempt");
             reach_open(&mut self.brokers, id)?;
-            self.take_over(id)?;
+            self.brokers.take_over(id)?;
         }
-        // A replay's id is used by nobody after its recovery. But what was aborted may be open somewhere.
-        ended.retain(|(id, state)| !is_replay(id) || state == ABORTED);
-        ended.sort_by_key(|(id, _)| Reverse(slot_of(id)));
-        for (id, _) in ended.iter().take(LOCKED_OUT_MAX) {
-            self.take_over(id)?;
+        // A replay's id is used by nobody after its recovery.
+        ended.retain(|it| !is_replay(&it.id) && !listed.contains(&it.id));
+        ended.sort_by_key(|it| Reverse(slot_of(&it.id)));
+        for it in ended.iter().take(LOCKED_OUT_MAX) {
+            self.brokers.take_over(&it.id)?;
         }
         Ok(open.len())
-    }
-
-    fn take_over(&mut self, id: &str) -> Result<()> {
-        let session = self.brokers.take_over(id)?;
-        self.former.insert(session.id, (id.to_owned(), session));
-        Ok(())
     }
 
     /// Aborts what earlier attempts have open in these partitions though their ids have nothing open: readers would
@@ -209,20 +209,33 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     /// partition is enough, as all records of a transaction come from one session.
     fn prove_ours(&mut self, transaction: &KafkaCommittable, described: &Described) -> Result<()> {
         let missing = || Error::new(ErrorKind::Internal, "records were acknowledged, but in no partition");
-        let range = transaction.partitions.first().ok_or_else(missing)?;
+        let first = transaction.partitions.first().ok_or_else(missing)?;
         if planted(Bug::IdentityUnproven) {
             return Ok(());
         }
-        let peek = look(&mut self.brokers, range, range.first)?;
-        if peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, range.first)) {
-            return Ok(());
+        let peek = look(&mut self.brokers, first, first.first)?;
+        if !peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, first.first)) {
+            let message = format!(
+                "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
+                 running twice?",
+                transaction.transactional_id, described.producer.id, described.producer.epoch
+            );
+            return Err(Error::new(ErrorKind::Sink, message));
         }
-        let message = format!(
-            "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
-             running twice?",
-            transaction.transactional_id, described.producer.id, described.producer.epoch
-        );
-        Err(Error::new(ErrorKind::Sink, message))
+        // An administrator may have ended it: what the same session wrote afterwards is in another one, and a client
+        // tells the coordinator of a partition once.
+        let open: BTreeSet<(&str, i32)> =
+            described.partitions.iter().map(|(topic, at)| (topic.as_str(), *at)).collect();
+        let is_out = |range: &&PartitionRange| !open.contains(&(range.topic.as_str(), range.partition));
+        if let Some(PartitionRange { topic, partition, .. }) = transaction.partitions.iter().find(is_out) {
+            let message = format!(
+                "the transaction {} was ended by somebody else before it was complete: what is open now is without the \
+                 records in {topic}/{partition}",
+                transaction.transactional_id
+            );
+            return Err(Error::new(ErrorKind::Sink, message));
+        }
+        Ok(())
     }
 
     /// Commits. The producers may be used again once a later manifest is durable.
@@ -276,7 +289,9 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
     }
 
     fn must_commit(&mut self, transaction: &KafkaCommittable) -> Result<()> {
-        match settle(&mut self.brokers, transaction, Wish::Commit, &mut Topics::default())? {
+        // Whoever recovers tells of a loss, and may be told to go on.
+        let may_lose = |loss: DataLoss| Err(Error::new(ErrorKind::Sink, loss.to_string()));
+        match settle(&mut self.brokers, transaction, Wish::Commit, &mut Topics::default(), &may_lose)? {
             Ended::Committed => Ok(()),
             Ended::Aborted => {
                 let message = format!(

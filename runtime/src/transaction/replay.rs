@@ -23,7 +23,7 @@ use crate::error::{DataLoss, Error, ErrorKind, Result};
 use crate::planted::{Bug, planted};
 
 /// Replaces the aborted ones among a committable's transactions. `None`: nothing of it is left, and
-/// that was accepted.
+/// that was accepted. Tells whether anything was written again.
 pub(super) fn replay(
     brokers: &mut impl Brokers,
     ids: &Ids,
@@ -32,7 +32,7 @@ pub(super) fn replay(
     aborted: &[usize],
     topics: &mut Topics,
     recovery: &mut Recovery<'_>,
-) -> Result<Option<Published>> {
+) -> Result<(Option<Published>, bool)> {
     let mut new = transactions.to_vec();
     let mut begun = Vec::new();
     let mut losses = Losses::default();
@@ -52,7 +52,12 @@ pub(super) fn replay(
         );
         let kept = rewrite(brokers, old, ids.replay_of(&old.transactional_id), there, &mut losses, &mut begun)?;
         new[at].records = 0;
-        if let Some(kept) = kept {
+        if let Some(mut kept) = kept {
+            for range in &mut kept.partitions {
+                if let Some(topic) = topics.get(brokers, &range.topic)? {
+                    range.topic_id.clone_from(&topic.id);
+                }
+            }
             new[at] = kept;
         }
     }
@@ -60,6 +65,7 @@ pub(super) fn replay(
     if planted(Bug::ReplayCommittedEarly) {
         begun.iter().try_for_each(|(id, producer)| brokers.end(id, *producer, true).map(drop))?;
     }
+    let written = !begun.is_empty();
     let settled = publish(published, new, losses.of(transactions, aborted), recovery);
     // After another error it is not known which of the two is listed: the next attempt finds out.
     let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);
@@ -70,7 +76,7 @@ pub(super) fn replay(
             }
         }
     }
-    settled
+    settled.map(|settled| (settled, written))
 }
 
 fn publish(
@@ -112,10 +118,8 @@ impl Losses {
         }
         let mut sinks: Vec<String> = aborted.iter().map(|&at| transactions[at].sinks()).collect();
         sinks.dedup();
-        let reason = format!(
-            "their transaction was aborted, and they cannot be written again from the log: {}",
-            self.reasons.join("; ")
-        );
+        let reason =
+            format!("they were not committed, and cannot be written again from the log: {}", self.reasons.join("; "));
         let epoch = transactions.first()?.epoch;
         Some(DataLoss { sink: sinks.join(", "), epoch, records: self.records, reason })
     }
@@ -126,6 +130,13 @@ pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result
     let mut losses = Losses::default();
     find(brokers, old, &mut Topics::default(), &mut losses)?;
     Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
+}
+
+/// The same as what would be lost.
+pub(super) fn loss(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<DataLoss>> {
+    let mut losses = Losses::default();
+    find(brokers, old, &mut Topics::default(), &mut losses)?;
+    Ok(losses.of(std::slice::from_ref(old), &[0]))
 }
 
 /// Records of a range that were found in the log.

@@ -1,7 +1,7 @@
 //! Makes sure that what a manifest lists is committed, whoever prepared it.
 
-use super::ask::{Topics, ask};
-use super::brokers::{Brokers, Isolation};
+use super::ask::{Topics, ask, look};
+use super::brokers::Brokers;
 use super::committable::{KafkaCommittable, Prepared};
 use super::fate::Fate;
 use super::ids::{Ids, is_replay};
@@ -9,7 +9,7 @@ use super::markers::end_everywhere;
 use super::replay;
 use crate::control::permit::{Published, Recovery};
 use crate::crash::crash_point;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{DataLoss, Error, ErrorKind, Result};
 use crate::id::Epoch;
 use crate::planted::{Bug, planted};
 use std::time::Duration;
@@ -36,14 +36,15 @@ pub(super) enum Wish {
     Abort,
 }
 
-/// Ends a listed transaction if it is open, and tells how it ended. One with records in a topic that is gone
-/// is aborted, as nobody can see all of it any more: what is left of it is written again like that of any
-/// other that was aborted, and the loss is told there.
+/// Ends a listed transaction if it is open, and tells how it ended. One whose records are not all there any more
+/// is aborted: what is left of it is written again like that of any other that was aborted. `may_lose` says whether to
+/// go on without what is not, before that.
 pub(super) fn settle(
     brokers: &mut impl Brokers,
     ours: &KafkaCommittable,
     wish: Wish,
     topics: &mut Topics,
+    may_lose: &dyn Fn(DataLoss) -> Result<()>,
 ) -> Result<Ended> {
     if planted(Bug::AnswerDecides) {
         let code = brokers.end(&ours.transactional_id, ours.producer(), wish == Wish::Commit)?;
@@ -64,8 +65,10 @@ pub(super) fn settle(
             Fate::Unknown(why) => return Err(fate_unknown(ours, &why)),
             Fate::Open => {}
         }
-        reach_all(brokers, ours, topics)?;
-        let commit = wish == Wish::Commit && all_there(brokers, ours, topics)?;
+        let commit = is_whole(brokers, ours, topics)? && wish == Wish::Commit;
+        if let Some(loss) = if commit { None } else { replay::loss(brokers, ours)? } {
+            may_lose(loss)?;
+        }
         // The answer is the same for "committed before" and "lost": only the fate decides.
         crash_point("kafka-before-end");
         let code = brokers.end(&ours.transactional_id, ours.producer(), commit)?;
@@ -80,31 +83,33 @@ pub(super) fn settle(
     }
 }
 
-/// Kafka 4 forgets the markers of partitions without a leader when a transaction ends: it counts as
-/// complete, and their readers wait for ever (KAFKA-20734). So all have to answer first; the error names
-/// the one that does not. Those of a topic that is gone never will, and have no readers.
-fn reach_all(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut Topics) -> Result<()> {
-    for range in &ours.partitions {
-        if topics.has(brokers, ours, range)? {
-            brokers.peek(&range.topic, range.partition, range.first, Isolation::Uncommitted)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether there still is each topic that the transaction has records in.
-pub(super) fn all_there(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut Topics) -> Result<bool> {
+/// Whether all records of an open transaction can still be committed. Its topic may have been deleted, its log
+/// cut off at its start, or lost its end with an unclean election: a commit would hide that.
+///
+/// All partitions have to answer before it is ended, and the error names the one that does not: Kafka 4 forgets the
+/// markers of partitions without a leader when a transaction ends, it counts as complete, and their readers wait for
+/// ever (KAFKA-20734). Those of a topic that is gone never will, and have no readers.
+pub(super) fn is_whole(brokers: &mut impl Brokers, ours: &KafkaCommittable, topics: &mut Topics) -> Result<bool> {
+    let mut is_whole = true;
     for range in &ours.partitions {
         if !topics.has(brokers, ours, range)? {
-            return Ok(false);
+            is_whole = false;
+            continue;
+        }
+        for offset in [range.first, range.last] {
+            let there = look(brokers, range, offset)?.batch;
+            is_whole &= there.is_some_and(|batch| batch.is_data_of(ours.producer(), offset));
         }
     }
-    Ok(true)
+    Ok(is_whole)
 }
 
-/// The same for a transaction of which no more is known than its id: the coordinator tells where it is. Nobody
-/// waits for what was written to a topic that is gone.
-pub(super) fn reach_open(brokers: &mut impl Brokers, id: &str) -> Result<()> {
+/// Waits until all partitions answer of an open transaction of which no more is known than its id: the coordinator
+/// tells where it is. Nobody waits for what was written to a topic that is gone.
+///
+/// # Errors
+/// One does not in time, and is named.
+pub fn reach_open(brokers: &mut impl Brokers, id: &str) -> Result<()> {
     let Some(described) = brokers.describe(id)? else { return Ok(()) };
     let mut topics = Topics::default();
     for (topic, partition) in described.partitions {
@@ -127,13 +132,13 @@ pub(super) fn settle_published(
     mut wish: Wish,
     check: impl Fn(&KafkaCommittable) -> Result<()>,
 ) -> Result<(Option<Prepared>, bool)> {
-    let (mut replays, mut topics) = (0, Topics::default());
+    let (mut replays, mut written, mut topics) = (0, false, Topics::default());
     loop {
         let prepared = listed(&published)?;
         prepared.transactions().iter().try_for_each(&check)?;
         let mut aborted = Vec::new();
         for (at, transaction) in prepared.transactions().iter().enumerate() {
-            match settle(brokers, transaction, wish, &mut topics)? {
+            match settle(brokers, transaction, wish, &mut topics, &|loss| recovery.may_lose(loss))? {
                 Ended::Committed => {}
                 Ended::Aborted => aborted.push(at),
             }
@@ -143,7 +148,7 @@ pub(super) fn settle_published(
                 crash_point("kafka-replay-committed");
             }
             // Also one that an earlier recovery wrote, and did not live to settle what is younger.
-            let replayed = replays > 0 || prepared.transactions().iter().any(|it| is_replay(&it.transactional_id));
+            let replayed = written || prepared.transactions().iter().any(|it| is_replay(&it.transactional_id));
             return Ok((Some(prepared), replayed));
         }
         if replays == REPLAYS_MAX {
@@ -157,15 +162,16 @@ pub(super) fn settle_published(
         replays += 1;
         // Its replay lies behind everything and may simply be committed.
         wish = Wish::Commit;
-        let replaced =
+        let (replaced, some) =
             replay::replay(brokers, ids, published, prepared.transactions(), &aborted, &mut topics, recovery)?;
+        written |= some;
         // Not sooner: where nothing has ended, the new session is all that the coordinator knows of afterwards.
         for &at in &aborted {
             end_everywhere(brokers, &prepared.transactions()[at], false, &mut topics)?;
         }
         match replaced {
             Some(replaced) => published = replaced,
-            None => return Ok((None, true)),
+            None => return Ok((None, written)),
         }
     }
 }

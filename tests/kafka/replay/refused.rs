@@ -109,8 +109,8 @@ fn the_topic_was_deleted() {
     assert_eq!(manifest.revision(), 0);
 }
 
-/// Nobody can see all of it any more, so it is aborted; the loss is what was in that topic, and the rest is
-/// written again when that is asked for.
+/// Nobody can see all of it any more. The loss is what was in that topic; when that is accepted it is aborted, and the
+/// rest is written again.
 #[test]
 fn a_topic_was_deleted_while_the_transaction_is_open() {
     let client = kafka!();

@@ -1,9 +1,9 @@
 //! What can be told of a transaction whose log was rolled, trimmed, expired or compacted since.
 
-use super::{COMPACTED, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
-use crate::support::{eventually, kafka};
+use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
+use crate::support::{WITHIN, eventually, kafka, parsed, recovered, recovered_by, sink};
 use staunch::kafka::KafkaCommittable;
-use staunch_tests::kafka::{Client, Session};
+use staunch_tests::kafka::{Client, Session, listed};
 use std::time::{Duration, Instant};
 
 /// The smallest segment that Kafka allows.
@@ -91,10 +91,19 @@ fn delete_records_into_an_open_one() {
     let scene = Scene::new(&client, 1);
     let ours = scene.prepared();
     client.delete_records(&scene.topic, 0, 50);
-    // Nobody reads committed records there now: the last stable offset lies before the log's start.
-    assert_eq!(says(&client, &ours), Some(Ending::Committed));
+    // Nobody reads committed records there now: the last stable offset lies before the log's start. A commit would hide
+    // what is gone, so nothing is done before that is accepted.
+    let lineage = ours.transactional_id.split('/').nth(1).expect("<job>/<lineage>/<n>");
+    for _ in 0..2 {
+        let error = recovered(&sink(&client, "any"), lineage, &[listed(&ours)], EPOCH).unwrap_err();
+        assert_eq!(error.data_loss().map(|loss| loss.records), Some(50), "{error}");
+        let described = client.cluster().describe(&ours.transactional_id, WITHIN).unwrap().expect("a known id");
+        assert_eq!(described.state, "Ongoing");
+    }
+    let now = recovered_by(&sink(&client, "any"), lineage, &[listed(&ours)], EPOCH, true, |_| Ok(())).unwrap();
+    assert_eq!(parsed(&now[0]).records, 50);
     eventually("visible", || (client.read_committed(&scene.topic).concat().len() == 50).then_some(()));
-    check(&client, &ours, Ending::Committed, Knows::BOTH);
+    check(&client, &ours, Ending::Aborted, Knows::BOTH);
 }
 
 /// A topic of the same name is not the same topic: nothing in it speaks of ours.

@@ -252,7 +252,7 @@ impl Client {
     /// The ids of transactions that are open and start so.
     pub fn open_transactions(&self, prefix: &str) -> Vec<String> {
         let listed = self.cluster().list(prefix, WITHIN).expect("the broker answers");
-        listed.into_iter().filter(|(_, state)| state == "Ongoing").map(|(id, _)| id).collect()
+        listed.into_iter().filter(|it| it.state == "Ongoing").map(|it| it.id).collect()
     }
 }
 

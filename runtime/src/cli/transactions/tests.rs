@@ -117,6 +117,27 @@ fn what_is_younger_than_what_is_written_again_is_written_again() {
 ";
     assert!(text.ends_with(lines), "{text}");
     assert!(dry_run(&mut look).unwrap().contains(lines));
+    let error = end(&mut look, "totals/l/1", true, true, false).unwrap_err();
+    assert!(error.message().contains("out of order"), "{error}");
+}
+
+/// The list of brokers was changed: the sink has another name, and the next start is refused.
+#[test]
+fn what_a_former_sink_was_promised_is_not_called_unlisted() {
+    let (mut look, ended) = look();
+    look.tools[0].0 = "renamed".to_owned();
+    look.recovery = Err(Error::new(ErrorKind::State, "no sink of this name"));
+    let text = list(&mut look, false).unwrap();
+    for words in
+        ["checkpoint 3   is refused  out/0", "no checkpoint  is refused", "would be refused: ", "no sink of this name"]
+    {
+        assert!(text.contains(words), "{words:?} is not in:\n{text}");
+    }
+    for (commit, why) in [(false, "promised its records"), (true, "no sink any more")] {
+        let error = end(&mut look, "totals/l/1", commit, true, false).unwrap_err();
+        assert!(error.message().contains(why), "{error}");
+    }
+    assert!(ended.lock().unwrap().is_empty());
 }
 
 #[test]
@@ -130,6 +151,11 @@ fn only_what_recovery_would_do_is_done_without_force() {
     refused("totals/l/2", true, "twice");
     refused("totals/m/1", false, "its owner decides");
     refused("totals/l/9", true, "no open transaction");
+    // What is older comes first: to commit this one now would be the wrong order.
+    look.restored.as_mut().unwrap().cut.committables[1].epoch = Epoch(2);
+    let error = end(&mut look, "totals/l/1", true, true, false).unwrap_err();
+    assert!(error.message().contains("totals/l/9 of checkpoint 2 is older and comes first"), "{error}");
+    look.restored.as_mut().unwrap().cut.committables[1].epoch = Epoch(3);
     assert!(end(&mut look, "totals/l/1", true, false, false).unwrap().contains("would commit totals/l/1"));
     assert!(ended.lock().unwrap().is_empty());
     end(&mut look, "totals/l/1", true, true, false).unwrap();
@@ -145,7 +171,7 @@ fn a_dry_run_tells_what_a_start_would_do() {
     let text = dry_run(&mut look).unwrap();
     for words in [
         "would go on from checkpoint 3",
-        "it would abort totals/l/2",
+        "once nothing stops it any more, it would abort totals/l/2",
         "it would leave totals/m/1 alone",
         "its fate is not known: it expired",
         "nothing was changed",

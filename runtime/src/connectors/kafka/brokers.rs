@@ -5,7 +5,8 @@
 use super::wire::Cluster;
 use crate::error::Result;
 use crate::transaction::{
-    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Listed, Marker, OpenIn, Peek, Producer, SessionRange,
+    Topic,
 };
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ impl Brokers for KafkaBrokers {
         self.cluster.init_producer_id(id, self.timeout, ANSWER_WITHIN)
     }
 
-    fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
+    fn list(&mut self, prefix: &str) -> Result<Vec<Listed>> {
         self.cluster.list(prefix, ANSWER_WITHIN)
     }
 

@@ -6,7 +6,7 @@ use super::wire::{Cluster, TransactionFacts};
 use crate::api::sink::Committable;
 use crate::api::transactions::{Foreseen, OpenTransaction, TransactionTool};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transaction::{KafkaCommittable, Producer, foresee};
+use crate::transaction::{KafkaCommittable, Producer, foresee, reach_open};
 use std::time::Duration;
 
 /// How long brokers have to answer one question of a person who waits.
@@ -95,6 +95,7 @@ impl TransactionTool for KafkaTransactions {
         if shown != *transaction {
             return Err(gone(format!("{} of {}", shown.state, shown.producer)));
         }
+        reach_open(&mut self.asked, &transaction.id)?;
         match self.asked.cluster.end(&transaction.id, writer, commit, ANSWER_WITHIN)? {
             0 => Ok(()),
             code => Err(gone(format!("refused by the coordinator with error {code}"))),

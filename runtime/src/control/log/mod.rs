@@ -17,7 +17,7 @@ mod retain;
 #[cfg(test)]
 mod tests;
 
-use place::{Placed, place};
+use place::{Placed, place, read_back};
 
 use super::manifest::{Abandoned, Claim, Cut, Manifest, Slot, Unreadable};
 use super::permit::CommitPermit;
@@ -175,7 +175,7 @@ impl CheckpointLog {
                 claimed.log.last = slot - 1;
                 return Ok(claimed);
             }
-            if let Placed::Lost(_) = place(&*self.store, slot, &claim.encode()?)? {
+            if let Placed::Lost { .. } = place(&*self.store, slot, &claim.encode()?)? {
                 continue;
             }
             return Ok(self.claimed(request.attempt, slot, base, base::next_epoch(&found)));
@@ -243,8 +243,8 @@ impl ClaimedLog {
         let slot = self.last + 1;
         match place(&*self.store, slot, &bytes) {
             Ok(Placed::Ours) => Ok(self.published(epoch)),
-            Ok(Placed::Lost(_)) if planted(Bug::SupersededCommits) => Ok(self.published(epoch)),
-            Ok(Placed::Lost(by)) => Ok(self.superseded(&by)),
+            Ok(Placed::Lost { .. }) if planted(Bug::SupersededCommits) => Ok(self.published(epoch)),
+            Ok(Placed::Lost { by, .. }) => Ok(self.superseded(&by)),
             Err(error) if planted(Bug::LostAnswerIsFailure) => Err(error),
             Err(error) => self.give_up(slot, epoch, &bytes, now_ms, error),
         }
@@ -261,7 +261,7 @@ impl ClaimedLog {
             reason: error.to_string(),
         });
         self.ended = true;
-        if planted(Bug::NothingAbandoned) && !self.landed(slot, bytes) {
+        if planted(Bug::NothingAbandoned) && !matches!(read_back(&*self.store, slot, bytes), Ok(Some(Placed::Ours))) {
             return Err(error);
         }
         match place(&*self.store, slot, &abandoned.encode()?) {
@@ -272,11 +272,12 @@ impl ClaimedLog {
                 );
                 Err(Error::new(ErrorKind::Store, message).caused_by(error))
             }
-            Ok(Placed::Lost(_)) if self.landed(slot, bytes) => {
+            // What took the slot is looked at once: a second look could fail, and leave what is known in doubt.
+            Ok(Placed::Lost { there, .. }) if there.as_deref() == Some(bytes) => {
                 self.ended = false;
                 Ok(self.published(epoch))
             }
-            Ok(Placed::Lost(by)) => Ok(self.superseded(&by)),
+            Ok(Placed::Lost { by, .. }) => Ok(self.superseded(&by)),
             Err(_) => {
                 let message = format!(
                     "checkpoint {epoch} could not be written to {}, and whether it was is unknown; the next attempt will find out",
@@ -285,13 +286,6 @@ impl ClaimedLog {
                 Err(Error::new(ErrorKind::Store, message).caused_by(error))
             }
         }
-    }
-
-    /// The bytes are in the slot, and it is the newest. When unsure: no, which is safe, as the next
-    /// attempt finds them.
-    fn landed(&self, slot: u64, bytes: &[u8]) -> bool {
-        self.store.list().is_ok_and(|slots| slots.last() == Some(&slot))
-            && self.store.read(slot).is_ok_and(|there| there.as_deref() == Some(bytes))
     }
 
     /// Why something of the restored checkpoint could not be read: a younger attempt's retention may have

@@ -9,11 +9,17 @@ use crate::planted::{Bug, planted};
 
 /// How often a slot is tried. The store waits and retries on its own where waiting helps.
 const TRIES: usize = 3;
+
 /// Whose bytes are in a slot.
 pub(super) enum Placed {
     Ours,
-    /// Another's, or the log has moved on.
-    Lost(String),
+    /// Others are there, or the log has moved on.
+    Lost {
+        /// By what, in words.
+        by: String,
+        /// What is in the slot, if it is the newest one.
+        there: Option<Vec<u8>>,
+    },
 }
 
 /// Makes a slot, and finds out who did when the answer was lost or somebody was there.
@@ -44,17 +50,17 @@ pub(super) fn place(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Res
 
 /// Decides whether a slot that is taken is ours: only if it is the newest and holds our very bytes,
 /// which name our attempt's uuid.
-fn read_back(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Result<Option<Placed>> {
+pub(super) fn read_back(store: &dyn CheckpointStore, slot: u64, bytes: &[u8]) -> Result<Option<Placed>> {
     // Something newer means that another attempt has taken over, even if our bytes are there: it has
     // read them and will settle what they list.
     if let Some(newest) = store.list()?.last().filter(|newest| **newest > slot) {
-        return Ok(Some(Placed::Lost(format!("the log has grown to slot {newest}"))));
+        return Ok(Some(Placed::Lost { by: format!("the log has grown to slot {newest}"), there: None }));
     }
     Ok(match store.read(slot)? {
         None => None,
         Some(there) if there == bytes => Some(Placed::Ours),
         Some(there) => match Slot::decode(&there, store.identity()) {
-            Ok(other) => Some(Placed::Lost(format!("slot {slot} holds the {other}"))),
+            Ok(other) => Some(Placed::Lost { by: format!("slot {slot} holds the {other}"), there: Some(there) }),
             Err(unreadable) => return Err(unreadable.at(format!("slot {slot}"))),
         },
     })

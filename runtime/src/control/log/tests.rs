@@ -160,6 +160,23 @@ fn giving_up_finds_out_when_the_write_had_landed() {
 }
 
 #[test]
+fn giving_up_what_had_landed_is_no_takeover_whichever_look_at_it_fails() {
+    for nth in 0..6 {
+        let store = store();
+        let mut claimed = claim(&store, 1);
+        store.fail_next(&[Fault::Refused, Fault::Refused, Fault::AnswerLost]);
+        store.fail_looks(&std::array::from_fn::<_, 6, _>(|look| look == nth));
+        match claimed.log.publish(cut(1), 0) {
+            Ok(Publication::Published(permit)) => assert_eq!(permit.epoch(), Epoch(1)),
+            Ok(Publication::Superseded(error)) => panic!("look {nth}: {error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Store, "look {nth}: {error}"),
+        }
+        store.fail_looks(&[]);
+        assert_eq!(claim(&store, 2).restored.unwrap().cut.epoch, Epoch(1), "look {nth}");
+    }
+}
+
+#[test]
 fn a_publication_whose_fate_stays_unknown_ends_the_attempt() {
     let store = store();
     let mut claimed = claim(&store, 1);

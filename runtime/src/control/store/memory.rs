@@ -24,6 +24,8 @@ struct Kept {
     faults: Vec<Fault>,
     #[cfg(test)]
     delayed: Vec<(u64, Vec<u8>)>,
+    #[cfg(test)]
+    looks_failing: Vec<bool>,
 }
 
 /// What goes wrong with the next `create`.
@@ -64,6 +66,12 @@ impl MemoryStore {
         self.kept().faults.extend(faults.iter().rev());
     }
 
+    /// Which of the next calls of `list` and `read` fail, in this order; replaces what was said before.
+    #[cfg(test)]
+    pub(crate) fn fail_looks(&self, failing: &[bool]) {
+        self.kept().looks_failing = failing.iter().rev().copied().collect();
+    }
+
     /// Lets the writes that were delayed arrive now.
     #[cfg(test)]
     pub(crate) fn land_delayed(&self) {
@@ -71,6 +79,11 @@ impl MemoryStore {
         for (slot, bytes) in std::mem::take(&mut kept.delayed) {
             kept.make(slot, &bytes);
         }
+    }
+
+    #[cfg(test)]
+    fn look(&self) -> Result<()> {
+        if self.kept().looks_failing.pop() == Some(true) { Err(injected("no answer")) } else { Ok(()) }
     }
 
     #[cfg(test)]
@@ -82,8 +95,13 @@ impl MemoryStore {
             Fault::AnswerLost => drop(kept.make(slot, bytes)),
             Fault::Delayed => kept.delayed.push((slot, bytes.to_vec())),
         }
-        Some(Err(crate::error::Error::new(crate::error::ErrorKind::Store, format!("injected: {fault:?}"))))
+        Some(Err(injected(&format!("{fault:?}"))))
     }
+}
+
+#[cfg(test)]
+fn injected(fault: &str) -> crate::error::Error {
+    crate::error::Error::new(crate::error::ErrorKind::Store, format!("injected: {fault}"))
 }
 
 impl Kept {
@@ -115,10 +133,14 @@ impl CheckpointStore for MemoryStore {
     }
 
     fn read(&self, slot: u64) -> Result<Option<Vec<u8>>> {
+        #[cfg(test)]
+        self.look()?;
         Ok(self.kept().slots.get(&slot).cloned())
     }
 
     fn list(&self) -> Result<Vec<u64>> {
+        #[cfg(test)]
+        self.look()?;
         Ok(self.kept().slots.keys().copied().collect())
     }
 

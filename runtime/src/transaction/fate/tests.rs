@@ -88,8 +88,8 @@ fn a_marker_tells_by_its_kind_and_epoch() {
     assert_eq!(of(true, 2), Fate::Committed);
     assert_eq!(of(false, 2), Fate::Aborted);
     assert_eq!(of(false, 3), Fate::Aborted, "the epoch is raised by a timeout");
+    assert_eq!(of(true, 3), Fate::Committed, "a new session ends what was forgotten");
     let unknown = [
-        of(true, 3),
         of(true, 1),
         of(false, 1),
         of_marker(&ours(), &range(), &Marker::NotYet),

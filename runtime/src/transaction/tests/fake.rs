@@ -64,6 +64,8 @@ pub struct World {
     next_producer: i64,
     /// Partitions that have no leader when the next transaction ends: their markers are forgotten (KAFKA-20734).
     pub forgets: Vec<i32>,
+    /// And when each later one does.
+    pub forgets_always: bool,
     /// The markers of the next transaction that ends are written when its coordinator was asked so often.
     pub marks_later: Option<usize>,
     late: Option<Late>,
@@ -104,6 +106,7 @@ impl Cluster {
             rob_after_copies: None,
             after_list: None,
             forgets: Vec::new(),
+            forgets_always: false,
             marks_later: None,
             late: None,
         })))
@@ -206,7 +209,7 @@ impl World {
         let it = self.ids.get_mut(id).expect("the id is known");
         assert_eq!(it.state, "Ongoing");
         it.producer.epoch += raise;
-        let forgotten = std::mem::take(&mut self.forgets);
+        let forgotten = if self.forgets_always { self.forgets.clone() } else { std::mem::take(&mut self.forgets) };
         let open = std::mem::take(&mut it.open).into_keys().filter(|partition| !forgotten.contains(partition));
         let (questions, partitions) = (self.marks_later.take().unwrap_or(0), open.collect());
         it.state = if commit { "PrepareCommit" } else { "PrepareAbort" };
@@ -321,10 +324,12 @@ impl Brokers for Cluster {
         Ok(world.initialise(id))
     }
 
-    fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
+    fn list(&mut self, prefix: &str) -> Result<Vec<Listed>> {
         let mut world = self.0.borrow_mut();
         let ids = world.ids.iter().filter(|(id, _)| id.starts_with(prefix));
-        let listed = ids.map(|(id, it)| (id.clone(), it.state.to_owned())).collect();
+        let listed = ids
+            .map(|(id, it)| Listed { id: id.clone(), state: it.state.to_owned(), producer_id: it.producer.id })
+            .collect();
         let after = world.after_list.take();
         drop(world);
         after.into_iter().for_each(|after| after(self));

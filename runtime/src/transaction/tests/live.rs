@@ -66,6 +66,21 @@ fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
 }
 
 #[test]
+fn prepare_notices_that_an_administrator_ended_it_between_two_partitions() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let live = cluster.producer("job/lineage/1-0");
+    live.initialise().unwrap();
+    live.begin().unwrap();
+    live.write(0, 1);
+    let described = cluster.clone().describe(live.id()).unwrap().unwrap();
+    assert_eq!(cluster.clone().end(live.id(), described.producer, false).unwrap(), 0);
+    live.write(1, 2);
+    let error = prepared(&mut attempt, 1, &live).unwrap_err();
+    assert!(error.message().contains("without the records in t/0"), "{error}");
+}
+
+#[test]
 fn prepare_waits_for_a_new_leader() {
     let cluster = Cluster::new();
     let live = cluster.producer("job/lineage/1-0");

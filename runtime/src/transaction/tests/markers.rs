@@ -105,3 +105,36 @@ fn a_leader_that_is_late_with_its_marker_is_waited_for() {
     assert_eq!(cluster.committed(), [vec![2], vec![1]]);
     assert_eq!((given_back(&rotation, 2), cluster.state(live.id())), (1, "CompleteCommit"));
 }
+
+/// It is not over: whoever lists it tries again.
+#[test]
+fn what_cannot_be_ended_is_an_error() {
+    let cluster = Cluster::new();
+    let (listed, live) = prepare(&mut transactions(&cluster), &cluster, 0, 1, &[1, 2]);
+    cluster.0.borrow_mut().forgets_always = true;
+    cluster.0.borrow_mut().forgets = vec![1];
+    assert!(matches!(live.commit(), Answer::Clean));
+    let error = recover(&cluster, [&listed], false).unwrap_err();
+    assert!(error.kind() == ErrorKind::Sink && error.message().contains("stays open in t/1"), "{error}");
+    cluster.0.borrow_mut().forgets_always = false;
+    cluster.0.borrow_mut().forgets = vec![];
+    recover(&cluster, [&listed], false).unwrap();
+    assert_eq!(cluster.committed(), [vec![2], vec![1]]);
+}
+
+/// More than are locked out of those that ended well, and one that a recovery took over without coming to look.
+#[test]
+fn what_was_aborted_long_ago_is_looked_for_too() {
+    let cluster = Cluster::new();
+    let id = |slot| Ids::new("job", "lineage", slot).producer(0);
+    let old = cluster.producer(&id(1));
+    old.initialise().unwrap();
+    old.write(1, 1);
+    cluster.0.borrow_mut().forgets = vec![1];
+    cluster.expire(&id(1));
+    (2..=60).for_each(|slot| cluster.producer(&id(slot)).initialise().unwrap());
+    let mut last = attempt(&cluster, 61);
+    last.recover(vec![], &mut recovery(Epoch(0), &[], false)).unwrap();
+    last.abort_left(&[("t", 0), ("t", 1)]).unwrap();
+    assert_eq!(cluster.0.borrow().open_in_all(), 0);
+}

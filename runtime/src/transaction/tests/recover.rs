@@ -111,9 +111,10 @@ fn successor(cluster: &Cluster) {
 fn one_that_was_superseded_aborts_nothing_of_its_successor() {
     let cluster = Cluster::new();
     written(&cluster, 0, 1, &[1]);
-    // It slept before it listed.
+    // It slept before it listed, and sees that it is not the last.
     successor(&cluster);
-    recover_as(&cluster, 2, [], false).unwrap();
+    let error = recover_as(&cluster, 2, [], false).unwrap_err();
+    assert!(error.message().contains("\"job/lineage/3-0\""), "{error}");
     assert_eq!(cluster.state("job/lineage/3-0"), "Ongoing");
     // It slept between the list and what it does about that.
     let cluster = Cluster::new();
@@ -124,16 +125,63 @@ fn one_that_was_superseded_aborts_nothing_of_its_successor() {
     assert_eq!((cluster.asked("take over job/lineage/1-0"), cluster.asked("take over job/lineage/3-0")), (2, 0));
 }
 
+/// Its successor has written again what it lists itself. A copy of the store that was left behind is like it.
 #[test]
-fn one_that_was_superseded_does_not_abort_the_replay_of_its_successor() {
+fn one_that_was_superseded_or_an_old_copy_writes_nothing_again() {
     let cluster = Cluster::new();
     let old = written(&cluster, 0, 1, &[1]);
     cluster.expire("job/lineage/1-0");
     let theirs = cluster.producer("job/lineage/1-0~r1-3");
     theirs.initialise().unwrap();
     theirs.write(1, 1);
-    recover_as(&cluster, 2, [&old], false).unwrap();
-    assert_eq!(cluster.state("job/lineage/1-0~r1-3"), "Ongoing");
+    let error = recover_as(&cluster, 2, [&old], false).unwrap_err();
+    assert!(error.kind() == ErrorKind::Checkpoint && error.message().contains("--accept-repeats"), "{error}");
+    assert_eq!((cluster.state("job/lineage/1-0~r1-3"), cluster.asked("copy")), ("Ongoing", 0));
+    // Told to, it goes on, and leaves alone what is not its own.
+    let mut recovery = recovery(Epoch(1), &[old], false).accepting_repeats(true);
+    let published = recovery.published("kafka");
+    attempt(&cluster, 2).recover(published, &mut recovery).unwrap();
+    assert_eq!((cluster.state("job/lineage/1-0~r1-3"), cluster.asked("copy")), ("Ongoing", 1));
+}
+
+/// A manifest that is restored once more lists an id that was used again since, and what it was used for is open.
+#[test]
+fn what_a_listed_id_was_used_for_later_is_aborted() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 2]);
+    recover(&cluster, [&old], false).unwrap();
+    let again = cluster.producer("job/lineage/1-0");
+    again.initialise().unwrap();
+    again.write(1, 3);
+    recover(&cluster, [&old], false).unwrap();
+    assert_eq!((cluster.state("job/lineage/1-0"), cluster.committed()), ("Empty", vec![vec![2], vec![1]]));
+    assert_eq!(cluster.0.borrow().open_in_all(), 0);
+}
+
+/// Part of it is in nobody's log any more: a commit would hide that, and so would an abort that was not asked for.
+#[test]
+fn an_open_transaction_that_is_cut_off_is_told() {
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 3, 2]);
+    cluster.0.borrow_mut().partitions[1].start = 1;
+    let error = recover(&cluster, [&old], false).unwrap_err();
+    assert_eq!(error.data_loss().map(|loss| loss.records), Some(1), "{error}");
+    assert_eq!(cluster.state("job/lineage/1-0"), "Ongoing");
+    let listed = recover(&cluster, [&old], true).unwrap();
+    assert_eq!((ids(&listed), cluster.committed()), (vec!["job/lineage/1-0~r1-2".to_owned()], vec![vec![2], vec![3]]));
+}
+
+/// Nothing lies behind what is younger then.
+#[test]
+fn where_nothing_could_be_written_again_the_younger_ones_are_committed() {
+    let cluster = Cluster::new();
+    let first = written(&cluster, 0, 1, &[1]);
+    let second = written(&cluster, 1, 2, &[2]);
+    cluster.expire("job/lineage/1-0");
+    cluster.0.borrow_mut().partitions[1].start = 2;
+    let listed = recover(&cluster, [&first, &second], true).unwrap();
+    assert_eq!((listed, cluster.asked("copy")), (vec![second], 0));
+    assert_eq!(cluster.committed(), [vec![2], vec![]]);
 }
 
 #[test]
@@ -167,7 +215,7 @@ fn a_replay_that_was_aborted_is_replayed() {
         &mut ask::Topics::default(),
         &mut recovery,
     );
-    assert!(replaced.unwrap().is_some());
+    assert!(matches!(replaced.unwrap(), (Some(_), true)));
     cluster.expire("job/lineage/1-0~r1-2");
     assert_eq!(cluster.committed(), NOTHING);
     let listed = recover(&cluster, recovery.listed(), false).unwrap();

@@ -27,7 +27,7 @@ pub use records::read_records;
 pub use survey::{ClusterFacts, Configs, TopicFacts};
 
 pub use crate::transaction::{
-    BatchHeader, Copied, CopyRange, Counted, Described, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
+    BatchHeader, Copied, CopyRange, Counted, Described, Listed, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
 };
 
 use super::reach::Reach;
@@ -143,11 +143,11 @@ impl Cluster {
         self.runtime.block_on(self.network.end(id, producer, commit, by(within)))
     }
 
-    /// The transactional ids that start so, of all brokers, with their states.
+    /// The transactional ids that start so, of all brokers.
     ///
     /// # Errors
-    /// `Sink` when a broker does not answer in time.
-    pub fn list(&mut self, prefix: &str, within: Duration) -> Result<Vec<(String, String)>> {
+    /// `Sink` when a broker does not answer in time, or a partition in which ids are kept has no leader.
+    pub fn list(&mut self, prefix: &str, within: Duration) -> Result<Vec<Listed>> {
         self.runtime.block_on(self.network.list(prefix, by(within)))
     }
 

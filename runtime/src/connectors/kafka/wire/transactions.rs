@@ -3,7 +3,7 @@
 use super::inspect;
 use super::network::{Address, Network, Trouble, address, is_passing, text, trouble};
 use crate::error::Result;
-use crate::transaction::{Described, Producer};
+use crate::transaction::{Described, Listed, Producer};
 use kafka_protocol::messages::list_transactions_response::TransactionState;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest, ListTransactionsRequest, ProducerId,
@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// TRANSACTIONAL_ID_NOT_FOUND.
 const NOT_FOUND: i16 = 105;
+
+/// The topic in which coordinators keep their ids.
+const DECIDED_IN: &str = "__transaction_state";
 
 impl Network {
     pub async fn describe(&mut self, id: &str, deadline: Instant) -> Result<Option<Described>> {
@@ -77,13 +80,29 @@ impl Network {
         Ok(all)
     }
 
-    pub async fn list(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<(String, String)>> {
+    pub async fn list(&mut self, prefix: &str, deadline: Instant) -> Result<Vec<Listed>> {
         self.until(deadline, "listing transactions", async |network| {
+            network.all_coordinated(deadline).await?;
             let listed = network.listed(prefix, deadline).await?.into_iter().flat_map(|(_, listed)| listed);
-            let named = |it: TransactionState| (it.transactional_id.0.to_string(), it.transaction_state.to_string());
+            let named = |it: TransactionState| Listed {
+                id: it.transactional_id.0.to_string(),
+                state: it.transaction_state.to_string(),
+                producer_id: it.producer_id.0,
+            };
             Ok(listed.map(named).collect())
         })
         .await
+    }
+
+    /// Whether each id has a coordinator: those in a partition without a leader are in nobody's list.
+    async fn all_coordinated(&mut self, deadline: Instant) -> Result<(), Trouble> {
+        let metadata = self.metadata(Some(DECIDED_IN), deadline).await?;
+        // There may be none yet, or we may not see it: the brokers' answers are all there is then.
+        let seen = metadata.topics.iter().filter(|topic| topic.error_code == 0);
+        match seen.flat_map(|topic| &topic.partitions).find(|partition| partition.leader_id.0 < 0) {
+            None => Ok(()),
+            Some(at) => Err(Trouble::Passing(format!("{DECIDED_IN}/{} has no leader", at.partition_index))),
+        }
     }
 
     pub async fn init_producer_id(&mut self, id: &str, timeout: Duration, deadline: Instant) -> Result<Producer> {

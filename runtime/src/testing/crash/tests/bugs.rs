@@ -37,7 +37,7 @@ const BUGS: &[(Bug, Seen, &str)] = &[
 
 /// Guards of the protocol with Kafka transactions, and guards of any that have to hold there, too.
 const KAFKA_BUGS: &[(Bug, Seen, &str)] = &[
-    (Bug::IdentityUnproven, Seen::InASchedule, "missing"),
+    (Bug::IdentityUnproven, Seen::InASchedule, "are lost"),
     (Bug::IdReusedEarly, Seen::InASchedule, "it cannot be told whether the Kafka transaction"),
     (Bug::CarriedAborted, Seen::InASchedule, "missing"),
     (Bug::UnknownIsCommitted, Seen::InASchedule, "missing"),

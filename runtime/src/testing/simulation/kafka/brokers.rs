@@ -4,7 +4,8 @@ use super::cluster::Delayed;
 use super::{Connection, timeout_ms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::{
-    Brokers, Copied, CopyRange, Counted, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange, Topic,
+    Brokers, Copied, CopyRange, Counted, Described, Isolation, Listed, Marker, OpenIn, Peek, Producer, SessionRange,
+    Topic,
 };
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Brokers for SimulatedBrokers {
         Ok(taken)
     }
 
-    fn list(&mut self, prefix: &str) -> Result<Vec<(String, String)>> {
+    fn list(&mut self, prefix: &str) -> Result<Vec<Listed>> {
         self.0.ask("sink-list", "a list", |cluster, _| cluster.list(prefix))
     }
 

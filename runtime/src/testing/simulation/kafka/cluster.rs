@@ -14,7 +14,9 @@
 //! Pure: time is passed in. `V` stands for a record.
 
 use super::log::Log;
-use crate::transaction::{Copied, CopyRange, Described, Isolation, Marker, OpenIn, Peek, Producer, SessionRange};
+use crate::transaction::{
+    Copied, CopyRange, Described, Isolation, Listed, Marker, OpenIn, Peek, Producer, SessionRange,
+};
 use std::collections::BTreeMap;
 
 /// INVALID_TXN_STATE: there is nothing to end, or it has ended otherwise.
@@ -210,9 +212,14 @@ impl<V: Clone> Cluster<V> {
     }
 
     /// ListTransactions.
-    pub fn list(&self, prefix: &str) -> Vec<(String, String)> {
+    pub fn list(&self, prefix: &str) -> Vec<Listed> {
         let ids = self.ids.iter().filter(|(id, _)| id.starts_with(prefix));
-        ids.map(|(id, it)| (id.clone(), it.state.name().to_owned())).collect()
+        let listed = |(id, it): (&String, &Coordinated)| Listed {
+            id: id.clone(),
+            state: it.state.name().to_owned(),
+            producer_id: it.producer.id,
+        };
+        ids.map(listed).collect()
     }
 
     pub fn log_start(&mut self, topic: &str, partition: i32) -> i64 {
