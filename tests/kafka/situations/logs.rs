@@ -1,6 +1,6 @@
 //! What can be told of a transaction whose log was rolled, trimmed, expired or compacted since.
 
-use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
+use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, is_told_open, keyed, says, texts, tidy};
 use crate::support::{WITHIN, eventually, kafka, parsed, recovered, recovered_by, sink};
 use staunch::kafka::KafkaCommittable;
 use staunch_tests::kafka::{Client, Session, listed};
@@ -139,7 +139,10 @@ fn retention_has_passed(_shared: &Client, ending: Ending) {
     others.commit();
     let last = ours.partitions[0].last;
     eventually("deleted", || (first_offset(&client, &scene.topic) > last).then_some(()));
+    // Nothing of it is left in the log, and nobody has ended it.
+    assert!(is_told_open(&client, &ours));
     scene.end(ending);
+    assert!(!is_told_open(&client, &ours));
     check(&client, &ours, ending, Knows::COORDINATOR);
 }
 
