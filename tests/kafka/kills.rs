@@ -7,12 +7,12 @@ use crate::support::{Job, eventually, kafka, numbers, sink};
 use staunch::Epoch;
 use staunch::api::sink::Committable;
 use staunch_tests::kafka::Client;
+use staunch_tests::texts::Random;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const CHILD: &str = "STAUNCH_TESTS_KAFKA_KILLS";
-const SEED: &str = "STAUNCH_TESTS_SEED";
 const KILLS: u32 = 12;
 /// Numbers in each epoch.
 const EACH: u32 = 50;
@@ -68,26 +68,16 @@ fn run(client: &Client, topic: &str, lineage: &str, manifest: Manifest, time: Du
     newest.join().unwrap().unwrap_or(manifest)
 }
 
-fn seed() -> u64 {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    std::env::var(SEED).map_or_else(|_| now(), |seed| seed.parse().unwrap()) | 1
-}
-
 #[test]
 fn the_output_of_a_process_that_is_killed_again_and_again_is_complete_and_without_duplicates() {
     let client = kafka!();
     let (topic, lineage) = (client.topic("kills", 2), client.name("lineage"));
-    let mut random = seed();
-    println!("{SEED}={random} repeats this run");
+    let mut random = Random::seeded("kills");
     let mut manifest: Manifest = (0, 0, None);
     let (mut progress, mut life_ms_max) = (0, 1_500);
     for _ in 0..KILLS {
-        // Xorshift.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
         let before = manifest.1;
-        manifest = run(&client, &topic, &lineage, manifest, Duration::from_millis(100 + random % life_ms_max));
+        manifest = run(&client, &topic, &lineage, manifest, Duration::from_millis(100 + random.below(life_ms_max)));
         if manifest.1 > before {
             progress += 1;
         } else {

@@ -6,6 +6,7 @@ use staunch::connectors::format::Text;
 use staunch::connectors::kafka::{KafkaCommittable, KafkaSink};
 use staunch::testing::permit::permit;
 use staunch::{Cancellation, Epoch, ErrorKind, Timestamp};
+use staunch_tests::kafka::{Client, Session};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -241,13 +242,36 @@ fn a_transaction_that_expired_or_was_taken_over_is_not_prepared() {
     let error = job.try_prepare().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 
-    let lineage = client.name("lineage");
-    let prefix = format!("tests/{lineage}/");
-    let mut job = Job::start(&[sink(&client, &topic)], &lineage);
+    let (mut job, topic, id) = written(&client);
+    client.cluster().init_producer_id(&id, WITHIN, WITHIN).unwrap();
+    let error = job.try_prepare().unwrap_err();
+    assert!(error.kind() == ErrorKind::Sink && error.message().contains("is not open any more"), "{error}");
+    assert!(client.committed_values(&topic).is_empty());
+}
+
+/// A job with a record that is acknowledged and not prepared, its topic, and its transactional id.
+fn written(client: &Client) -> (Job, String, String) {
+    let (topic, lineage) = (client.topic("taken-over", 1), client.name("lineage"));
+    let mut job = Job::start(&[sink(client, &topic)], &lineage);
     job.write(0, numbers(0..1));
-    let id = eventually("open", || client.open_transactions(&prefix).pop());
-    client.cluster().init_producer_id(&id, Duration::from_secs(60), Duration::from_secs(30)).unwrap();
-    assert_eq!(job.try_prepare().unwrap_err().kind(), ErrorKind::Sink);
+    eventually("acknowledged", || (client.read_uncommitted(&topic).concat().len() == 1).then_some(()));
+    let id = client.open_transactions(&format!("tests/{lineage}/")).pop().unwrap();
+    (job, topic, id)
+}
+
+/// The coordinator speaks of an open transaction of that id, but it is another process's: if that were listed, its
+/// records would be committed in the place of ours.
+#[test]
+fn an_open_transaction_of_somebody_else_under_the_same_id_is_not_prepared() {
+    let client = kafka!();
+    let (mut job, topic, id) = written(&client);
+    let other = Session::open(&client, &id, Duration::from_secs(60), &[]);
+    other.write(&topic, 0, client.read_uncommitted(&topic).concat());
+    assert_eq!(client.open_transactions(&id), [id.as_str()]);
+    let error = job.try_prepare().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Sink, "{error}");
+    assert!(error.message().contains(&id) && error.message().contains("belongs to another process now"), "{error}");
+    assert!(client.committed_values(&topic).is_empty());
 }
 
 #[test]

@@ -30,13 +30,18 @@ macro_rules! kafka {
 pub(crate) use kafka;
 
 /// Polls until `done`, panicking after a minute.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(WITHIN, what, look)
+}
+
+/// The same, with a time of its own.
+pub fn eventually_within<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < WITHIN, "{what}: not within a minute");
+        assert!(started.elapsed() < within, "{what}: not within {within:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -198,6 +198,12 @@ pub fn tail(log: &str) -> &str {
 /// A running job; killed when dropped.
 pub struct Running(Child);
 
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
 impl Running {
     /// Waits for its end, but not for longer.
     ///

@@ -2,11 +2,13 @@
 //! them in turn.
 
 use super::{LONG, Manifest, Written, recover};
-use crate::support::kafka;
-use staunch_tests::kafka::Client;
+use crate::support::{WITHIN, kafka};
+use staunch_tests::kafka::{Client, Session};
+use staunch_tests::process::{End, Running};
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const CHILD: &str = "STAUNCH_TESTS_KAFKA_REPLAY";
 
@@ -33,11 +35,16 @@ fn child() {
     recover(&Client::new(&brokers), &lineage, &folder, false).unwrap();
 }
 
-fn run(written: &Written, manifest: &Manifest, crash_at: Option<&str>) -> Output {
+fn command(written: &Written, manifest: &Manifest) -> Command {
     let task = (written.client.brokers(), &written.lineage, manifest.folder.path());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "replay::crashes::child", "--nocapture"]);
     command.env(CHILD, serde_json::to_string(&task).unwrap());
+    command
+}
+
+fn run(written: &Written, manifest: &Manifest, crash_at: Option<&str>) -> Output {
+    let mut command = command(written, manifest);
     if let Some(place) = crash_at {
         command.env("STAUNCH_CRASH_AT", place);
     }
@@ -93,4 +100,30 @@ fn killed_twice_in_a_row() {
         killed_at(step, &written, &manifest);
         recovered(&written, &manifest);
     }
+}
+
+/// The process sleeps when all is copied, and somebody takes over the id that it has written under: there is an open
+/// transaction of that id, but not this one.
+#[test]
+fn a_replay_whose_id_was_taken_over_is_not_published() {
+    let client = kafka!();
+    let (written, manifest) = Written::alone(&client, 1_000, LONG);
+    written.session.abort();
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut command = command(&written, &manifest);
+    command.env("STAUNCH_STOP_AT", "kafka-replay-copied").stdout(Stdio::null()).stderr(said.reopen().unwrap());
+    let mut copying = Running::from(command.spawn().unwrap());
+    assert_eq!(copying.wait_for(WITHIN, Running::is_paused), None);
+    let open = client.open_transactions(&format!("tests/{}/", written.lineage));
+    let [id] = open.as_slice() else { panic!("{open:?}") };
+    assert!(copying.is_paused() && id.contains("~r1-"), "{id}");
+
+    let other = Session::open(&client, id, LONG, &[]);
+    other.write(&written.topic, 0, super::records("others", 0, 10, written.now_ms));
+    copying.wake();
+    let end = copying.wait(WITHIN);
+    let said = fs::read_to_string(said.path()).unwrap();
+    assert!(end == Some(End::Broken) && said.contains(&format!("{id} was taken over")), "{end:?}: {said}");
+    assert_eq!(manifest.revision(), 0);
+    recovered(&written, &manifest);
 }

@@ -1,6 +1,6 @@
 //! What can be told of a transaction whose log was rolled, trimmed, expired or compacted since.
 
-use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, keyed, says, texts, tidy};
+use super::{COMPACTED, EPOCH, Ending, Knows, Scene, both, check, initialise, is_told_open, keyed, says, texts, tidy};
 use crate::support::{WITHIN, eventually, kafka, parsed, recovered, recovered_by, sink};
 use staunch::kafka::KafkaCommittable;
 use staunch_tests::kafka::{Client, Session, listed};
@@ -89,7 +89,12 @@ fn delete_records_up_to_the_marker_of_the_producers_next(client: &Client, ending
 fn delete_records_into_an_open_one() {
     let client = kafka!();
     let scene = Scene::new(&client, 1);
-    let ours = scene.prepared();
+    scene.session.begin();
+    for _ in 0..2 {
+        scene.session.send(&scene.topic, 0, texts(50, 20));
+        scene.session.flush();
+    }
+    let ours = scene.session.prepared(EPOCH);
     client.delete_records(&scene.topic, 0, 50);
     // Nobody reads committed records there now: the last stable offset lies before the log's start. A commit would hide
     // what is gone, so nothing is done before that is accepted.
@@ -103,7 +108,8 @@ fn delete_records_into_an_open_one() {
     let now = recovered_by(&sink(&client, "any"), lineage, &[listed(&ours)], EPOCH, true, |_| Ok(())).unwrap();
     assert_eq!(parsed(&now[0]).records, 50);
     eventually("visible", || (client.read_committed(&scene.topic).concat().len() == 50).then_some(()));
-    check(&client, &ours, Ending::Aborted, Knows::BOTH);
+    // Its id was taken over since.
+    check(&client, &ours, Ending::Aborted, Knows::LOG);
 }
 
 /// A topic of the same name is not the same topic: nothing in it speaks of ours.
@@ -139,7 +145,10 @@ fn retention_has_passed(_shared: &Client, ending: Ending) {
     others.commit();
     let last = ours.partitions[0].last;
     eventually("deleted", || (first_offset(&client, &scene.topic) > last).then_some(()));
+    // Nothing of it is left in the log, and nobody has ended it.
+    assert!(is_told_open(&client, &ours));
     scene.end(ending);
+    assert!(!is_told_open(&client, &ours));
     check(&client, &ours, ending, Knows::COORDINATOR);
 }
 

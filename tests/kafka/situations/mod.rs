@@ -11,7 +11,9 @@ mod fate;
 mod logs;
 mod protocol;
 
-use crate::support::{WITHIN, eventually, parsed, recovered, sink};
+use crate::support::{WITHIN, eventually, eventually_within, parsed, recovered, sink};
+use staunch::api::sink::Sink;
+use staunch::api::transactions::Outlook;
 use staunch::connectors::kafka::wire::Producer;
 use staunch::kafka::KafkaCommittable;
 use staunch::{Epoch, ErrorKind};
@@ -162,6 +164,16 @@ fn says(client: &Client, ours: &KafkaCommittable) -> Option<Ending> {
     }
 }
 
+/// Whether a person who only asks is told that it is open, whatever would become of it.
+fn is_told_open(client: &Client, ours: &KafkaCommittable) -> bool {
+    let mut tool = sink(client, "any").transactions().unwrap().expect("Kafka has transactions");
+    match tool.foresee(&[listed(ours)]).unwrap().pop().expect("one of one").outlook {
+        Outlook::Commit => true,
+        Outlook::Replay(why) | Outlook::Loss(why) => why.contains("are open"),
+        Outlook::Committed | Outlook::Stop(_) => false,
+    }
+}
+
 /// Holds what is said against what became of it.
 pub fn check(client: &Client, ours: &KafkaCommittable, ending: Ending, knows: Knows) {
     let told = |known: bool| known.then_some(ending);
@@ -212,7 +224,8 @@ pub fn check_open(client: &Client, ours: &KafkaCommittable) {
 /// Waits until the broker has aborted it.
 pub fn expire(client: &Client, ours: &KafkaCommittable) {
     let mut cluster = client.cluster();
-    eventually("aborted by its timeout", || {
+    let timeout = Duration::from_millis(ours.timeout_ms.unsigned_abs().into());
+    eventually_within(timeout + WITHIN, "aborted by its timeout", || {
         let described = cluster.describe(&ours.transactional_id, WITHIN).unwrap().expect("a known id");
         (described.state == "CompleteAbort").then_some(())
     });

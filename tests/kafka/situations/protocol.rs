@@ -2,8 +2,9 @@
 //! see afterwards. The answer of EndTxn decides nothing: it is the same for a transaction that was
 //! committed (S4) and one that is lost (S3), and in S5 it commits another one.
 
-use super::{EPOCH, LONG, SHORT, end, expire, initialise};
+use super::{EPOCH, Ending, LONG, SHORT, Scene, end, expire, initialise, says};
 use crate::support::{Job, eventually, kafka, numbers, parsed, recovered, sink};
+use rdkafka::error::KafkaError;
 use staunch::api::sink::{Committable, TwoPhaseCommit};
 use staunch::kafka::KafkaCommittable;
 use staunch::testing::permit::permit;
@@ -153,10 +154,9 @@ fn s5_a_later_transaction_of_the_same_session_is_open() {
     let visible = situation.visible().len();
     situation.job = None;
     situation.recover().unwrap();
-    assert_eq!(situation.visible().len(), visible, "it is aborted or still open, but not committed with ours");
-    // What a look at EndTxn's answer alone would have done.
-    assert_eq!(end(&situation.client, &ours, true), OK);
-    eventually("the wrong one is visible", || (situation.visible().len() > visible).then_some(()));
+    // EndTxn would have been answered with OK, and have committed the later one: it is of the same session.
+    assert_eq!(end(&situation.client, &ours, true), PRODUCER_FENCED, "no manifest lists it: it was aborted");
+    assert_eq!(situation.visible().len(), visible);
 }
 
 #[test]
@@ -190,6 +190,13 @@ fn s7_an_unknown_id_a_wrong_producer_or_a_future_epoch_is_not_guessed_at() {
         situation.manifest = vec![listed(what)];
         assert_eq!(situation.recover().unwrap_err().kind(), ErrorKind::FateUnknown);
     }
+    // Its start names the transaction, and the coordinator says that it was committed; an epoch only ever rises.
+    situation.manifest = vec![listed(&future)];
+    situation.recover().unwrap();
+    assert_eq!(situation.manifest, [listed(&future)], "nothing was written again");
+    // The log alone has a batch of another epoch there.
+    situation.manifest = vec![listed(&KafkaCommittable { start_ms: ours.start_ms + 1, ..future })];
+    assert_eq!(situation.recover().unwrap_err().kind(), ErrorKind::FateUnknown);
     let elsewhere = KafkaCommittable { cluster_id: "another".into(), ..ours };
     situation.manifest = vec![listed(&elsewhere)];
     assert_eq!(situation.recover().unwrap_err().kind(), ErrorKind::Config);
@@ -200,9 +207,21 @@ fn s7_an_unknown_id_a_wrong_producer_or_a_future_epoch_is_not_guessed_at() {
 fn s8_a_live_predecessor_commits_late() {
     let mut situation = Prepared::new(&kafka!(), LONG);
     situation.recover().unwrap();
+    assert_eq!(end(&situation.client, &situation.ours(), true), OK);
     let job = situation.job.as_mut().unwrap();
     job.commit(&situation.manifest[0]);
     situation.assert_settled_by_recovery();
+}
+
+#[test]
+fn s8_a_live_predecessors_own_request_is_answered_as_if_it_came_first() {
+    let client = kafka!();
+    let scene = Scene::new(&client, 1);
+    let ours = scene.prepared();
+    assert_eq!(says(&client, &ours), Some(Ending::Committed));
+    let [committed, begun] = scene.session.try_to_go_on();
+    assert_eq!((committed, begun), (Ok(()), Ok(())));
+    assert_eq!(client.read_committed(&scene.topic).concat().len(), 100);
 }
 
 #[test]
@@ -210,10 +229,26 @@ fn s9_a_live_predecessor_commits_after_its_epoch_was_raised() {
     let mut situation = Prepared::new(&kafka!(), LONG);
     situation.recover().unwrap();
     initialise(&situation.client, &situation.ours());
+    assert_eq!(end(&situation.client, &situation.ours(), true), PRODUCER_FENCED);
     let (job, manifest) = (situation.job.as_mut().unwrap(), &situation.manifest);
     // Its own request fails; that the transaction is committed it learns from the log.
     job.participant.commit(&manifest[0], &permit(EPOCH)).unwrap();
     situation.assert_settled_by_recovery();
+}
+
+#[test]
+fn s9_a_live_predecessor_whose_epoch_was_raised_is_fenced_for_good() {
+    let client = kafka!();
+    let scene = Scene::new(&client, 1);
+    let ours = scene.prepared();
+    assert_eq!(says(&client, &ours), Some(Ending::Committed));
+    initialise(&client, &ours);
+    assert_eq!(end(&client, &ours, true), PRODUCER_FENCED);
+    for refused in scene.session.try_to_go_on() {
+        let Err(KafkaError::Transaction(error)) = refused else { panic!("{refused:?}") };
+        assert!(error.is_fatal(), "{error}");
+    }
+    assert_eq!(client.read_committed(&scene.topic).concat().len(), 100);
 }
 
 #[test]

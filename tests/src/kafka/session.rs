@@ -4,7 +4,7 @@
 use super::client::{Client, Record, offsets};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, NoCustomPartitioner, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset};
@@ -131,6 +131,11 @@ impl Session {
 
     pub fn commit(&self) {
         self.producer.commit_transaction(WITHIN).expect("committed");
+    }
+
+    /// Commits, and begins again; what each says.
+    pub fn try_to_go_on(&self) -> [KafkaResult<()>; 2] {
+        [self.producer.commit_transaction(WITHIN), self.producer.begin_transaction()]
     }
 
     pub fn abort(&self) {

@@ -32,7 +32,7 @@ const TOPIC_RIGHTS: &[(u8, &str)] = &[(4, "Write"), (8, "Describe"), (3, "Read (
 
 /// Looks at the cluster, when the participant opens. `id` is one of the ids that will be used.
 pub(super) fn cluster(cluster: &mut Cluster, options: &Options, context: &SinkContext<'_>, id: &str) -> Result<()> {
-    times(options, context)?;
+    warn(times(options, context)?);
     let facts = cluster.cluster_facts(&[TIMEOUT_MAX, LOG_REPLICAS, LOG_IN_SYNC_MIN], ANSWER_WITHIN)?;
     broker_timeout(options.transaction_timeout, &facts.configs)?;
     warn(durable_decisions(&facts));
@@ -103,7 +103,7 @@ pub(super) fn warn(findings: Vec<String>) {
 }
 
 /// A transaction has to last from an epoch's first record until its checkpoint is durable.
-fn times(options: &Options, context: &SinkContext<'_>) -> Result<()> {
+fn times(options: &Options, context: &SinkContext<'_>) -> Result<Vec<String>> {
     let (timeout, margin) = (options.transaction_timeout, options.margin());
     let text = |time: Duration| humantime::format_duration(time);
     if timeout < context.epoch_interval + margin {
@@ -117,14 +117,14 @@ fn times(options: &Options, context: &SinkContext<'_>) -> Result<()> {
         return Err(Error::new(ErrorKind::Config, message));
     }
     if timeout < context.epoch_within + margin {
-        warn(vec![format!(
+        return Ok(vec![format!(
             ".transaction_timeout({}) is shorter than a checkpoint may take: brokers abort the transaction of a slow one, \
              and the job restarts from the checkpoint before; make it more than {}, or checkpoint.timeout shorter",
             text(timeout),
             text(context.epoch_within + margin)
         )]);
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 fn number(configs: &Configs, name: &str) -> Option<u64> {

@@ -41,6 +41,18 @@ fn a_transaction_outlasts_the_interval() {
 }
 
 #[test]
+fn a_transaction_that_a_slow_checkpoint_outlasts_is_told() {
+    // A quarter of the timeout, and at most half a minute, has to be left when the checkpoint is durable.
+    for short in [6 * SECOND, 85 * SECOND] {
+        let told = times(&options(short), &context()).unwrap().concat();
+        assert!(told.contains("checkpoint.timeout") && told.contains(".transaction_timeout("), "{told}");
+    }
+    let told = times(&options(85 * SECOND), &context()).unwrap().concat();
+    assert!(told.contains("1m 25s") && told.contains("more than 1m 25s 250ms"), "{told}");
+    assert_eq!(times(&options(86 * SECOND), &context()).unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn another_store_under_the_same_name_is_told() {
     assert!(other_stores(&context(), ["j/l/0", "j/l/1"].into_iter()).is_empty());
     let told = other_stores(&context(), ["j/l/0", "j/other/3"].into_iter()).concat();
