@@ -213,7 +213,9 @@ fn tokens_are_renewed_as_long_as_a_job_lives() {
     let source = KafkaSource::<Text>::topic(secure.sasl_plaintext(), &topic);
     let source = options.iter().fold(source, |source, (key, value)| source.set(*key, value.as_str()));
     let mut reading = read(&source, None).unwrap();
-    let mut job = Job::start(&[sink(&secure.sasl_plaintext(), &topic, &options)], &lineage);
+    // What brokers refuse is given up after this time.
+    let sink = sink(&secure.sasl_plaintext(), &topic, &options).transaction_timeout(4 * TOKEN_LIFE);
+    let mut job = Job::start(&[sink], &lineage);
     let (started, mut written) = (Instant::now(), 0);
     while started.elapsed() < 2 * TOKEN_LIFE {
         job.write(0, numbers(written..written + 10));
