@@ -92,6 +92,33 @@ fn records_that_retention_removes_under_a_reader_stop_it_or_are_passed_over() {
 }
 
 #[test]
+fn what_becomes_of_a_partition_behind_its_end_is_no_matter() {
+    let client = kafka!();
+    let topic = client.topic("behind", 2);
+    client.produce(&topic, 0, numbers(0..10));
+    let below = client.transaction();
+    below.produce(&topic, 1, numbers(10..20));
+    let mut reading = read(&source(&client, &topic).bounded(), None).unwrap();
+    // Not decided, so librdkafka waits before it, and so right behind the end of what is read.
+    let behind = client.transaction();
+    behind.produce(&topic, 0, numbers(20..30));
+    reading.until_count(10).unwrap();
+    eventually("finished", || {
+        assert_ne!(reading.poll().unwrap(), Polled::End);
+        reading.reader.positions()[0].finished.then_some(())
+    });
+    client.delete_records(&topic, 0, 15);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        assert_ne!(reading.poll().unwrap(), Polled::End);
+    }
+    below.commit();
+    reading.until_end().unwrap();
+    assert_eq!(reading.values(), numbers(0..20));
+    behind.abort();
+}
+
+#[test]
 fn retention_may_remove_the_end_of_a_transaction_that_was_read() {
     let client = kafka!();
     let topic = client.topic("marker", 1);
@@ -134,6 +161,28 @@ fn a_position_beyond_the_end_of_the_log_is_lost_too() {
 }
 
 #[test]
+fn a_bounded_source_whose_end_the_log_does_not_reach_any_more_stops_or_ends_with_the_log() {
+    let client = kafka!();
+    let topic = client.topic("shorter", 1);
+    client.produce(&topic, 0, numbers(0..50));
+    let bounded = || source(&client, &topic).bounded();
+    let mut positions = read(&bounded(), None).unwrap().reader.positions();
+    positions[0].position["offset"] = 20.into();
+    // As after the loss of a broker's last records.
+    positions[0].position["end"] = 70.into();
+    let error = read(&bounded(), Some(&positions)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint, "{error}");
+    assert!(error.message().contains("offset 20 to 70: the log ends at 50"), "{error}");
+    for policy in [OnLostOffsets::Earliest, OnLostOffsets::Latest] {
+        let mut reading = read(&bounded().on_lost_offsets(policy), Some(&positions)).unwrap();
+        reading.until_end().unwrap();
+        assert_eq!(reading.values(), numbers(20..50));
+    }
+    // Not bounded any more, it has no end to miss.
+    assert!(read(&source(&client, &topic), Some(&positions)).is_ok());
+}
+
+#[test]
 fn a_topic_that_was_created_again_while_the_job_was_down_is_noticed() {
     let client = kafka!();
     for partitions in [1, 2] {
@@ -153,6 +202,26 @@ fn a_topic_that_was_created_again_while_the_job_was_down_is_noticed() {
         let id = |positions: &[SplitPosition]| positions[0].position["topic_id"].as_str().unwrap().to_owned();
         assert_ne!(id(&positions), id(&reading.reader.positions()));
     }
+}
+
+#[test]
+fn a_partition_that_the_brokers_have_not_heard_of_yet_is_waited_for() {
+    let client = kafka!();
+    let topic = client.topic("late", 1);
+    let mut positions = positions_after(&client, &topic, 0);
+    // As a checkpoint has it when a broker is asked that is behind.
+    let late = SplitPosition { split: format!("{topic}/1"), ..positions[0].clone() };
+    positions.push(late);
+    let mut reading = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            client.add_partitions(&topic, 2);
+            client.produce(&topic, 1, numbers(0..10));
+        });
+        read(&source(&client, &topic), Some(&positions)).unwrap()
+    });
+    reading.until_count(10).unwrap();
+    assert_eq!(reading.values(), numbers(0..10));
 }
 
 #[test]
@@ -277,8 +346,16 @@ fn new_partitions_are_read_from_their_beginning_while_running_and_after_a_restar
     let mut restarted = read(&source(&client, &topic).start(StartAt::Latest), Some(&positions)).unwrap();
     restarted.until_count(10).unwrap();
     assert_eq!(restarted.values(), numbers(300..310));
-    // A bounded source reads what was there at its first start, and no more.
-    let mut bounded = read(&source(&client, &topic).bounded(), Some(&positions)).unwrap();
-    bounded.until_end().unwrap();
-    assert_eq!(bounded.count(), 0);
+    // Bounded from now on, it reads to the end what is there now; started again, no more than that.
+    client.add_partitions(&topic, 5);
+    client.produce(&topic, 4, numbers(400..410));
+    let bounded = source(&client, &topic).bounded();
+    let mut first = read(&bounded, Some(&restarted.reader.positions())).unwrap();
+    first.until_end().unwrap();
+    assert_eq!(first.values(), numbers(400..410));
+    client.add_partitions(&topic, 6);
+    client.produce(&topic, 5, numbers(500..510));
+    let mut again = read(&bounded, Some(&first.reader.positions())).unwrap();
+    again.until_end().unwrap();
+    assert_eq!(again.count(), 0);
 }

@@ -197,3 +197,36 @@ fn a_session_that_the_broker_ends_is_opened_anew() {
     std::thread::sleep(Duration::from_millis(2_500));
     assert_eq!(cluster.cluster_id(within).unwrap(), id);
 }
+
+#[test]
+fn tokens_are_renewed_as_long_as_a_job_lives() {
+    let Some(secure) = secure() else { return };
+    let admin = secure.broker().client();
+    let (topic, lineage) = (admin.topic("tokens", 1), admin.name("lineage"));
+    // The fixture's brokers want to be told again after two seconds: a token that has ended would not do.
+    let options = Options::from([
+        ("security.protocol", "SASL_PLAINTEXT".to_owned()),
+        ("sasl.mechanism", "OAUTHBEARER".to_owned()),
+        ("enable.sasl.oauthbearer.unsecure.jwt", "true".to_owned()),
+        ("sasl.oauthbearer.config", format!("principal={USER} lifeSeconds={}", TOKEN_LIFE.as_secs())),
+    ]);
+    let source = KafkaSource::<Text>::topic(secure.sasl_plaintext(), &topic);
+    let source = options.iter().fold(source, |source, (key, value)| source.set(*key, value.as_str()));
+    let mut reading = read(&source, None).unwrap();
+    let mut job = Job::start(&[sink(&secure.sasl_plaintext(), &topic, &options)], &lineage);
+    let (started, mut written) = (Instant::now(), 0);
+    while started.elapsed() < 2 * TOKEN_LIFE {
+        job.write(0, numbers(written..written + 10));
+        written += 10;
+        let began = Instant::now();
+        let prepared = job.prepare();
+        job.commit(&prepared);
+        reading.until_count(written as usize).unwrap();
+        assert!(began.elapsed() < TOKEN_LIFE, "an epoch took {:?}", began.elapsed());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(reading.values(), numbers(0..written));
+}
+
+/// Long enough that the next token, which is made when four fifths of this are over, is there in time.
+const TOKEN_LIFE: Duration = Duration::from_secs(8);

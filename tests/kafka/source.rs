@@ -3,9 +3,10 @@
 use crate::support::{Reading, kafka, numbers, read, read_as};
 use staunch::api::source::{Polled, Source, SourceReader, Wants};
 use staunch::connectors::format::{Json, OnBadRecord, Text, Try};
-use staunch::connectors::kafka::{KafkaSource, StartAt};
+use staunch::connectors::kafka::{KafkaSource, OnLostOffsets, StartAt};
 use staunch::{ErrorKind, Timestamp};
 use staunch_tests::kafka::{Client, LIMITED_USER, PASSWORD, Record};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 fn source(client: &Client, topic: &str) -> KafkaSource<Text> {
@@ -67,6 +68,43 @@ fn starts_where_it_is_told_to() {
     assert_eq!(values(StartAt::Group(client.name("unknown"))).len(), 100);
     client.delete_records(&topic, 0, 40);
     assert_eq!(values(StartAt::Earliest), numbers(40..100));
+}
+
+#[test]
+fn starts_at_the_end_of_a_topic_that_is_written_to() {
+    let client = kafka!();
+    let topic = client.topic("written-to", 1);
+    let is_over = AtomicBool::new(false);
+    let record = |number| {
+        std::thread::sleep(Duration::from_micros(100));
+        (!is_over.load(Ordering::SeqCst)).then(|| format!("{number:06}"))
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.produce(&topic, 0, (0..1_000_000).map_while(record)));
+        // Also where an assertion fails.
+        let _ends_the_writer = Ends(&is_over);
+        let mut last = 0;
+        for number in 0..24 {
+            // Of no record yet: its place is the end, too.
+            let start = if number % 2 == 0 { StartAt::Latest } else { StartAt::Timestamp(10_000_000) };
+            let lost = if number / 2 % 2 == 0 { OnLostOffsets::Stop } else { OnLostOffsets::Earliest };
+            let source = source(&client, &topic).start(start).on_lost_offsets(lost).bounded();
+            let mut reading = read(&source, None).unwrap();
+            let begin = reading.reader.positions()[0].position["offset"].as_i64().unwrap();
+            assert!(begin >= last, "start {number} is at {begin}, and {last} was the end before");
+            reading.until_end().unwrap();
+            last = reading.reader.positions()[0].position["offset"].as_i64().unwrap();
+        }
+        assert!(last > 100, "only {last} records were written");
+    });
+}
+
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

@@ -154,10 +154,9 @@ fn s5_a_later_transaction_of_the_same_session_is_open() {
     let visible = situation.visible().len();
     situation.job = None;
     situation.recover().unwrap();
-    assert_eq!(situation.visible().len(), visible, "it is aborted or still open, but not committed with ours");
-    // What a look at EndTxn's answer alone would have done.
-    assert_eq!(end(&situation.client, &ours, true), OK);
-    eventually("the wrong one is visible", || (situation.visible().len() > visible).then_some(()));
+    // EndTxn would have been answered with OK, and have committed the later one: it is of the same session.
+    assert_eq!(end(&situation.client, &ours, true), PRODUCER_FENCED, "no manifest lists it: it was aborted");
+    assert_eq!(situation.visible().len(), visible);
 }
 
 #[test]

@@ -217,11 +217,16 @@ fn java(program: &[&str]) -> Vec<String> {
     line
 }
 
+/// The version of Kafka that is started.
+pub fn version() -> String {
+    std::env::var("KAFKA_VERSION").unwrap_or_else(|_| VERSION.to_owned())
+}
+
 /// Resolves Kafka with Maven, once per version.
 fn class_path() -> String {
     static RESOLVING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = RESOLVING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let version = std::env::var("KAFKA_VERSION").unwrap_or_else(|_| VERSION.to_owned());
+    let version = version();
     let directory = cache().join(format!("maven-{version}"));
     let file = directory.join("classpath");
     if let Ok(known) = fs::read_to_string(&file)

@@ -19,7 +19,7 @@ mod session;
 mod stable;
 
 pub use acl::{Operation, Resource};
-pub use broker::Broker;
+pub use broker::{Broker, version};
 pub use client::{Client, Record, Transaction};
 pub use cluster::ThreeBrokers;
 pub use secure::{LIMITED_USER, PASSWORD, SecureBroker, USER};

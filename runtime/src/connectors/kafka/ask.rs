@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
 use super::log::Context;
+use super::position;
 use super::raw::{Answer, Found, Questions, Which};
 use super::start::{Split, Topic};
+use crate::api::source::SplitPosition;
 use crate::connectors::format::Format;
 use crate::connectors::kafka::KafkaSource;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,8 +25,12 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// By topic's number and partition.
 pub(super) type Offsets = HashMap<(usize, i32), i64>;
 
-/// What the brokers know of the topics, in the source's order.
-pub(super) fn describe<F: Format>(questions: &Questions, source: &KafkaSource<F>) -> Result<Vec<Topic>> {
+/// What the brokers know of the topics, in the source's order: no less than a checkpoint with these positions.
+pub(super) fn describe<F: Format>(
+    questions: &Questions,
+    source: &KafkaSource<F>,
+    restored: &[SplitPosition],
+) -> Result<Vec<Topic>> {
     let names: Vec<&str> = source.topics.iter().map(String::as_str).collect();
     let deadline = Instant::now() + ANSWER_WITHIN;
     let mut is_doubted = true;
@@ -42,7 +48,22 @@ pub(super) fn describe<F: Format>(questions: &Questions, source: &KafkaSource<F>
             std::thread::sleep(PAUSE);
             continue;
         }
-        return names.iter().map(|name| described(name, &found)).collect();
+        let topics: Vec<Topic> = names.iter().map(|name| described(name, &found)).collect::<Result<_>>()?;
+        let mut unheard_of = topics.iter().filter_map(|topic| {
+            position::unheard_of(restored, &topic.name, topic.id.as_deref(), topic.partitions).map(str::to_owned)
+        });
+        match unheard_of.next() {
+            None => return Ok(topics),
+            // Another broker may know, or this one soon.
+            Some(_) if deadline.saturating_duration_since(Instant::now()) > PAUSE => std::thread::sleep(PAUSE),
+            Some(split) => {
+                let message = format!(
+                    "the brokers do not tell of {split}, which they did before the checkpoint, and its topic is still \
+                     the same: have they heard of all partitions?"
+                );
+                return Err(Error::new(ErrorKind::Source, message));
+            }
+        }
     }
 }
 

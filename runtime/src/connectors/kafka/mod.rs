@@ -1,9 +1,9 @@
 //! Kafka: [`KafkaSource`] and [`KafkaSink`].
 //!
 //! ```text
-//! source  start  ask        where each of a worker's partitions begins and ends
+//! source  start  place  ask where each of a worker's partitions begins and ends
 //! position                  as it is kept in checkpoints; whether it is still there
-//! reader  watch             they are read in batches; new ones are found
+//! reader  watch  wanted     they are read in batches; new ones are found
 //! sink  message             what of a record goes where in a message
 //! writer  lanes  routes     messages to librdkafka: which topic, what is refused; never blocks a worker
 //! participant               two-phase commit; what is decided, and when, is in `crate::transaction`
@@ -37,6 +37,7 @@ mod log;
 mod message;
 mod notice;
 mod participant;
+mod place;
 mod pool;
 mod position;
 mod producer;
@@ -51,6 +52,7 @@ mod source;
 mod start;
 mod tally;
 mod tool;
+mod wanted;
 mod watch;
 #[doc(hidden)]
 pub mod wire;

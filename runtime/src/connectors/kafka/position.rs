@@ -62,7 +62,7 @@ pub(super) enum Loss {
     Recreated,
     /// Records that were never read are gone: this is the oldest offset left.
     Removed { oldest: i64 },
-    /// The log ends here, before the position.
+    /// The log ends here, before the position or before the end that a bounded source reads to.
     Beyond { end: i64 },
 }
 
@@ -98,7 +98,9 @@ impl Log<'_> {
         if position.read_to() < self.low {
             return Some(Loss::Removed { oldest: self.low });
         }
-        (position.offset > self.high).then_some(Loss::Beyond { end: self.high })
+        // Of a bounded source, the records up to its end were there once.
+        let needed = position.end.map_or(position.offset, |end| end.max(position.offset));
+        (needed > self.high).then_some(Loss::Beyond { end: self.high })
     }
 }
 
@@ -125,6 +127,11 @@ pub(super) fn find(restored: &[SplitPosition], topic: &str, partition: i32) -> R
     Ok(Some((position, split.finished)))
 }
 
+/// Whether these are positions of a bounded source.
+pub(super) fn has_end(restored: &[SplitPosition]) -> bool {
+    restored.iter().any(|split| split.position["end"].is_number())
+}
+
 /// Refuses a checkpoint with positions of topics that the source does not read.
 pub(super) fn check_topics(restored: &[SplitPosition], topics: &[String]) -> Result<()> {
     for split in restored {
@@ -142,17 +149,38 @@ pub(super) fn check_topics(restored: &[SplitPosition], topics: &[String]) -> Res
     Ok(())
 }
 
+/// Splits of a topic of which the brokers tell no such partition.
+fn beyond<'a>(
+    restored: &'a [SplitPosition],
+    topic: &'a str,
+    partitions: i32,
+) -> impl Iterator<Item = &'a SplitPosition> {
+    let is_beyond = move |split: &&SplitPosition| match parse_split(&split.split) {
+        Some((name, partition)) => name == topic && partition >= partitions,
+        None => false,
+    };
+    restored.iter().filter(is_beyond)
+}
+
 /// Splits of a topic that has no such partitions any more: it was made anew, smaller.
 pub(super) fn vanished<'a>(
     restored: &'a [SplitPosition],
     topic: &'a str,
     partitions: i32,
 ) -> impl Iterator<Item = &'a str> {
-    let of_topic = move |split: &'a SplitPosition| match parse_split(&split.split) {
-        Some((name, partition)) if name == topic && partition >= partitions => Some(split.split.as_str()),
-        _ => None,
-    };
-    restored.iter().filter_map(of_topic)
+    beyond(restored, topic, partitions).map(|split| split.split.as_str())
+}
+
+/// A split that a topic must have, whatever this broker tells: the topic is the one of the checkpoint, and none loses
+/// partitions. The broker has not heard of them yet.
+pub(super) fn unheard_of<'a>(
+    restored: &'a [SplitPosition],
+    topic: &'a str,
+    id: Option<&str>,
+    partitions: i32,
+) -> Option<&'a str> {
+    let is_the_same = |split: &&SplitPosition| id.is_some() && split.position["topic_id"].as_str() == id;
+    beyond(restored, topic, partitions).find(is_the_same).map(|split| split.split.as_str())
 }
 
 #[cfg(test)]
@@ -173,6 +201,8 @@ mod tests {
         assert_eq!(of(2), None);
         assert_eq!(serde_json::to_value(of(0)).unwrap(), json!({ "offset": 7 }));
         assert!(find(&[split("t/0", json!("x"))], "t", 0).is_err());
+        assert!(!has_end(&restored) && !has_end(&[split("t/0", json!("x"))]));
+        assert!(has_end(&[restored[0].clone(), split("t/1", json!({ "offset": 8, "end": 9 }))]));
     }
 
     #[test]
@@ -204,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_is_still_the_same_has_all_its_partitions() {
+        let id = |id: &str| json!({ "offset": 0, "topic_id": id });
+        let restored = [split("t/0", id("a")), split("t/3", id("a")), split("v/5", id("b")), split("w/5", json!({}))];
+        assert_eq!(unheard_of(&restored, "t", Some("a"), 3), Some("t/3"));
+        assert_eq!(unheard_of(&restored, "t", Some("a"), 4), None, "all are told");
+        assert_eq!(unheard_of(&restored, "t", Some("b"), 3), None, "it was made anew");
+        assert_eq!((unheard_of(&restored, "w", Some("b"), 3), unheard_of(&restored, "w", None, 3)), (None, None));
+    }
+
+    #[test]
     fn every_offset_of_the_log_is_a_position_and_its_end_too() {
         let log = Log { topic_id: Some("a"), low: 10, high: 20 };
         let check = |offset, id: Option<&str>| {
@@ -219,6 +259,14 @@ mod tests {
         let marker = |offset, read_to| Position { offset, read_to: Some(read_to), ..Position::default() };
         assert_eq!((log.check(&marker(8, 10)), log.check(&marker(8, 15))), (None, None));
         assert_eq!(log.check(&marker(8, 9)), Some(Loss::Removed { oldest: 10 }));
+        // Up to its end, a bounded source needs all records.
+        let bounded = |offset, end| log.check(&Position { offset, end: Some(end), ..Position::default() });
+        assert_eq!((bounded(15, 20), bounded(20, 20)), (None, None));
+        assert_eq!(
+            (bounded(15, 21), bounded(20, 21)),
+            (Some(Loss::Beyond { end: 20 }), Some(Loss::Beyond { end: 20 }))
+        );
+        assert_eq!(bounded(9, 21), Some(Loss::Removed { oldest: 10 }));
         let nameless = Log { topic_id: None, ..log };
         let position = Position { offset: 15, topic_id: Some("a".into()), ..Position::default() };
         assert_eq!(nameless.check(&position), Some(Loss::Recreated));

@@ -5,7 +5,7 @@
 
 use super::log::{self, Errors};
 use super::pool::Plan;
-use super::raw::{self, ProducerTopic, Questions, Reports};
+use super::raw::{self, ProducerTopic, Questions, Reports, tokens};
 use super::tally::Tally;
 use crate::api::source::Waker;
 use crate::crash::{crash_point, is_awaited};
@@ -106,6 +106,9 @@ impl Outlet {
         let producer: BaseProducer<Delivery> = config.create_with_context(Delivery::default()).map_err(|error| {
             let message = "librdkafka refuses the options of the Kafka sink; see .set(..)";
             Error::new(ErrorKind::Config, message).caused_by(error)
+        })?;
+        tokens::renew(producer.client()).map_err(|why| {
+            Error::new(ErrorKind::Sink, "librdkafka cannot renew the tokens of OAUTHBEARER").caused_by(why)
         })?;
         let producer = Arc::new(producer);
         let poller_thread = poller.thread.clone();

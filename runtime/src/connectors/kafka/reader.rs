@@ -11,7 +11,8 @@ use super::position::{Position, split_name};
 use super::raw::{BatchConsumer, Message};
 use super::source::{KafkaSource, OnLostOffsets};
 use super::start::{self, Opened, Split, Topic};
-use super::watch::{Placed, Watch};
+use super::wanted::Placed;
+use super::watch::Watch;
 use crate::api::batch::{BATCH_RECORDS, Batch};
 use crate::api::metadata::{Metadata, Origin};
 use crate::api::source::{Polled, ReaderContext, SourceReader, SplitPosition, Wants};
@@ -157,6 +158,10 @@ impl<F: Format> KafkaReader<F> {
     /// An error in place of a message: the end of a partition, something that passes, or the end of the attempt.
     fn on_error(&mut self, code: RDKafkaErrorCode, number: Option<usize>, offset: i64, text: &str) -> Result<()> {
         use RDKafkaErrorCode as Code;
+        if number.is_some_and(|number| self.splits[number].finished) {
+            // librdkafka goes on behind the end, from where nothing is wanted.
+            return Ok(());
+        }
         let place = number.map_or_else(|| "Kafka".to_owned(), |number| self.place(number));
         let failed = |message: String| Err(Error::new(ErrorKind::Source, message));
         match (code, number) {
@@ -230,6 +235,7 @@ impl<F: Format> KafkaReader<F> {
         };
         for &Placed { topic, partition, split, offset } in placed {
             let number = match split {
+                Some(number) if self.splits[number].finished => continue,
                 Some(number) => {
                     let split = &mut self.splits[number];
                     let old = start::positions(&self.topics, std::iter::once(&*split)).map_err(failed)?;

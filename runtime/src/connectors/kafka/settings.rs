@@ -5,6 +5,7 @@
 
 #![warn(clippy::disallowed_methods, reason = "no clock and no thread reaches what only decides or decodes")]
 
+use super::raw::tokens;
 use super::reach::Reach;
 use super::security::Security;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +21,15 @@ pub(super) struct Settings {
 }
 
 /// Options that no source or sink leaves to the user.
-const OWNED: &[&str] =
-    &["bootstrap.servers", "metadata.broker.list", "log.queue", "opaque", "api.version.request", "builtin.features"];
+const OWNED: &[&str] = &[
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "log.queue",
+    "opaque",
+    "api.version.request",
+    "builtin.features",
+    tokens::OWN_QUEUE.0,
+];
 
 impl Settings {
     pub fn new(brokers: &str) -> Self {
@@ -55,7 +63,8 @@ impl Settings {
         for (key, value) in decided {
             config.set(*key, *value);
         }
-        config.set("bootstrap.servers", &self.brokers);
+        let (key, value) = tokens::OWN_QUEUE;
+        config.set(key, value).set("bootstrap.servers", &self.brokers);
         Ok(config)
     }
 

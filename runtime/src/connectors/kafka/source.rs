@@ -121,9 +121,10 @@ impl<F: Format> KafkaSource<F> {
         self
     }
 
-    /// Ends at what each partition holds at the first start: at its high watermark, waiting for
+    /// Ends at what each partition holds at the first start with this: at its high watermark, waiting for
     /// transactions that are open below it. Partitions that are added later are not read. Where this is not
-    /// said any more, a job that has ended goes on behind that end.
+    /// said any more, a job that has ended goes on behind that end. A log that was cut back below the end is a
+    /// loss, too: see [`on_lost_offsets`](Self::on_lost_offsets), by which it ends where the log does now.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         self.bounded = true;

@@ -1,12 +1,13 @@
-//! Opens a worker's consumer: which partitions are its own, where each begins, and where it ends if
-//! the source is bounded. All questions to the brokers have a time limit.
+//! Opens a worker's consumer, reading from where its partitions begin. All questions to the brokers have a
+//! time limit.
 
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
-use super::ask::{Asking, Offsets, committed, describe};
+use super::ask::{Asking, committed, describe};
 use super::log::Context;
-use super::position::{self, Log, Loss, Position};
-use super::raw::{self, Questions, Which};
+use super::place::{Planned, Start, own_splits, place};
+use super::position::{self, Position};
+use super::raw::{self, Questions, tokens};
 use super::source::{OnLostOffsets, StartAt};
 use crate::api::source::{ReaderContext, SplitPosition};
 use crate::connectors::format::Format;
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,8 +109,8 @@ pub(super) fn open<F: Format>(source: &KafkaSource<F>, context: &ReaderContext<'
     consumer.set_nonempty_callback(move || wake.wake());
     let consumer = Arc::new(consumer);
     let questions = Questions::of_consumer(&consumer, move || wake_too.wake());
-    let topics = describe(&questions, source)?;
     let restored = context.restored.unwrap_or_default();
+    let topics = describe(&questions, source, restored)?;
     position::check_topics(restored, &source.topics)?;
     for topic in &topics {
         check_vanished(source, restored, topic)?;
@@ -169,10 +170,14 @@ fn check_explicit(offsets: &BTreeMap<(String, i32), i64>, topics: &[Topic]) -> R
 }
 
 fn create(config: &ClientConfig) -> Result<BaseConsumer<Context>> {
-    config.create_with_context(Context::default()).map_err(|error| {
+    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(|error| {
         Error::new(ErrorKind::Config, "librdkafka refuses the options of the Kafka source; see .set(..)")
             .caused_by(error)
-    })
+    })?;
+    tokens::renew(consumer.client()).map_err(|why| {
+        Error::new(ErrorKind::Source, "librdkafka cannot renew the tokens of OAUTHBEARER").caused_by(why)
+    })?;
+    Ok(consumer)
 }
 
 fn check_vanished<F: Format>(source: &KafkaSource<F>, restored: &[SplitPosition], topic: &Topic) -> Result<()> {
@@ -183,7 +188,7 @@ fn check_vanished<F: Format>(source: &KafkaSource<F>, restored: &[SplitPosition]
 }
 
 /// Warns of a loss, or returns it as the error that stops the job.
-fn lost<F: Format>(source: &KafkaSource<F>, split: &str, why: impl std::fmt::Display) -> Result<()> {
+pub(super) fn lost<F: Format>(source: &KafkaSource<F>, split: &str, why: impl std::fmt::Display) -> Result<()> {
     match source.on_lost_offsets {
         OnLostOffsets::Stop => {
             let message = format!(
@@ -197,101 +202,6 @@ fn lost<F: Format>(source: &KafkaSource<F>, split: &str, why: impl std::fmt::Dis
             Ok(())
         }
     }
-}
-
-/// A split, and whether its position was known before.
-struct Planned {
-    split: Split,
-    restored: bool,
-}
-
-fn own_splits<F: Format>(
-    source: &KafkaSource<F>,
-    context: &ReaderContext<'_>,
-    topics: &[Topic],
-) -> Result<Vec<Planned>> {
-    let mut splits = Vec::new();
-    for (number, topic) in topics.iter().enumerate() {
-        let is_mine = |partition: &i32| is_owner(&topic.name, *partition, context.worker, context.workers);
-        for partition in (0..topic.partitions).filter(is_mine) {
-            let known = match context.restored {
-                Some(restored) => position::find(restored, &topic.name, partition)?,
-                None => None,
-            };
-            let is_restored = known.is_some();
-            // What a bounded source reads was fixed at its first start.
-            if source.bounded && context.restored.is_some() && !is_restored {
-                continue;
-            }
-            let (position, finished) = known.unwrap_or_default();
-            // A source that is not bounded any more goes on where it had ended.
-            let finished = finished && source.bounded;
-            let split = Split { topic: number, partition, position, finished, lost: false };
-            splits.push(Planned { split, restored: is_restored });
-        }
-    }
-    Ok(splits)
-}
-
-/// Where splits start that have no position yet.
-enum Start<'a> {
-    Said(&'a StartAt),
-    Group(Offsets),
-}
-
-/// Gives each split the position where it goes on, or starts.
-fn place<F: Format>(
-    source: &KafkaSource<F>,
-    asking: &Asking<'_>,
-    splits: &mut [Planned],
-    start: &Start<'_>,
-) -> Result<()> {
-    let open: Vec<&Split> = splits.iter().map(|planned| &planned.split).filter(|split| !split.finished).collect();
-    let low = asking.offsets(&open, Which::Earliest, false)?;
-    let high = asking.offsets(&open, Which::Latest, false)?;
-    let mut latest = HashMap::new();
-    let mut timed = HashMap::new();
-    let has_new = splits.iter().any(|planned| !planned.restored);
-    if has_new && !matches!(start, Start::Said(StartAt::Earliest)) {
-        latest = asking.offsets(&open, Which::Latest, source.committed_only)?;
-    }
-    if let (true, Start::Said(StartAt::Timestamp(ms))) = (has_new, start) {
-        timed = asking.offsets(&open, Which::At(*ms), source.committed_only)?;
-    }
-    for Planned { split, restored } in splits.iter_mut().filter(|planned| !planned.split.finished) {
-        let at = (split.topic, split.partition);
-        let (low, high) = (low[&at], high[&at]);
-        let latest = latest.get(&at).copied().unwrap_or(high);
-        let topic = &asking.topics[split.topic];
-        let log = Log { topic_id: topic.id.as_deref(), low, high };
-        if !*restored {
-            split.position.offset = match start {
-                Start::Said(StartAt::Earliest) => low,
-                Start::Said(StartAt::Latest) => latest,
-                Start::Said(StartAt::Timestamp(_)) => timed.get(&at).copied().filter(|at| *at >= 0).unwrap_or(latest),
-                Start::Said(StartAt::Explicit(offsets)) => {
-                    offsets.get(&(topic.name.to_string(), split.partition)).copied().unwrap_or(low)
-                }
-                Start::Said(StartAt::Group(_)) => low,
-                Start::Group(offsets) => offsets.get(&at).copied().unwrap_or(low),
-            };
-        }
-        if let Some(loss) = log.check(&split.position) {
-            let place = format!("{}/{} offset {}", topic.name, split.partition, split.position.offset);
-            lost(source, &place, &loss)?;
-            let offset = if source.on_lost_offsets == OnLostOffsets::Latest { high } else { low };
-            let end = split.position.end.filter(|_| loss != Loss::Recreated);
-            split.position = Position { offset, end, ..Position::default() };
-        }
-        // Between the last record and the oldest offset left was none, or it is lost.
-        if split.position.offset < low {
-            split.position.jump(low);
-        }
-        split.position.topic_id = topic.id.clone();
-        split.position.end = source.bounded.then(|| split.position.end.unwrap_or(high));
-        split.finished = split.position.end.is_some_and(|end| split.position.offset >= end);
-    }
-    Ok(())
 }
 
 /// Where to read these splits from, as librdkafka wants to be told.

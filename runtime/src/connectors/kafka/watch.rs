@@ -7,6 +7,7 @@ use super::log::Errors;
 use super::raw::{Answer, Found, FoundOffset, Questions, Which};
 use super::source::OnLostOffsets;
 use super::start::{Split, Topic, is_owner};
+use super::wanted::{Placed, Queue, Wanted};
 use crate::api::source::SplitPosition;
 use crate::connectors::kafka::position::parse_split;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,25 +22,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// The pause before an offset that was not told is asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// A partition whose offset is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
-    topic: usize,
-    partition: i32,
-    which: Which,
-    /// The number of its split, if it has one: it was lost, and is not new.
-    split: Option<usize>,
-}
-
-/// A partition whose offset is known now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub topic: usize,
-    pub partition: i32,
-    pub split: Option<usize>,
-    pub offset: i64,
-}
 
 /// The look at the topics when all of them is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +48,7 @@ pub(super) struct Watch {
     last_look_at: Instant,
     /// The topics that were said not to exist when last asked about: it has to be said twice.
     missing: Vec<usize>,
-    wanted: Vec<Wanted>,
-    /// The question about offsets that is under way: one at a time, so that each answer has its question.
-    asking: Option<Which>,
+    wanted: Queue,
     ask_at: Instant,
     /// Answers under way, and how many of them are about what was committed.
     open: usize,
@@ -96,8 +76,7 @@ impl Watch {
             last_look: LastLook::Wanted,
             last_look_at: now,
             missing: Vec::new(),
-            wanted: Vec::new(),
-            asking: None,
+            wanted: Queue::default(),
             ask_at: now,
             open: 0,
             committing: 0,
@@ -135,7 +114,7 @@ impl Watch {
     pub fn lost(&mut self, number: usize, split: &Split, policy: OnLostOffsets) {
         let which = if policy == OnLostOffsets::Latest { Which::Latest } else { Which::Earliest };
         let (topic, partition) = (split.topic, split.partition);
-        self.wanted.push(Wanted { topic, partition, which, split: Some(number) });
+        self.wanted.add(Wanted { topic, partition, which, split: Some(number) });
     }
 
     /// Commits the offsets of these positions to the group, if there is one.
@@ -210,14 +189,13 @@ impl Watch {
     }
 
     fn ask_for_offsets(&mut self, topics: &[Topic]) {
-        let (Some(first), None) = (self.wanted.first(), self.asking) else { return };
-        let which = first.which;
+        let asked = self.wanted.ask();
+        let Some(first) = asked.first() else { return };
         let mut list = TopicPartitionList::new();
-        for wanted in self.wanted.iter().filter(|wanted| wanted.which == which) {
+        for wanted in asked {
             list.add_partition(&topics[wanted.topic].name, wanted.partition);
         }
-        self.questions.offsets(&list, which, false, ANSWER_WITHIN);
-        self.asking = Some(which);
+        self.questions.offsets(&list, first.which, false, ANSWER_WITHIN);
         self.open += 1;
     }
 
@@ -258,7 +236,7 @@ impl Watch {
                 tracing::info!(target: "staunch::kafka", topic = &*topic.name, partition, "a new partition");
                 if is_owner(&topic.name, partition, self.worker.0, self.worker.1) {
                     let which = Which::Earliest;
-                    self.wanted.push(Wanted { topic: number, partition, which, split: None });
+                    self.wanted.add(Wanted { topic: number, partition, which, split: None });
                 }
             }
             topic.partitions = topic.partitions.max(found.partitions);
@@ -267,19 +245,12 @@ impl Watch {
     }
 
     fn place(&mut self, topics: &[Topic], found: &[FoundOffset], now: Instant, placed: &mut Vec<Placed>) {
-        let asked = self.asking.take();
-        self.wanted.retain(|wanted| {
-            let Wanted { topic, partition, which, split } = *wanted;
-            let told = found.iter().find(|(name, number, _)| *name == *topics[topic].name && *number == partition);
-            match told {
-                Some((.., Ok(offset))) if *offset >= 0 && asked == Some(which) => {
-                    placed.push(Placed { topic, partition, split, offset: *offset });
-                    false
-                }
-                _ => true,
-            }
-        });
-        self.ask_at = now + PAUSE;
+        let (told, failed) = self.wanted.answered(topics, found);
+        placed.extend(told);
+        for why in &failed {
+            self.errors.report(format_args!("asking for the offset of {why}"));
+        }
+        self.ask_at = if failed.is_empty() { now } else { now + PAUSE };
     }
 }
 

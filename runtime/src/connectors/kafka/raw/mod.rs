@@ -6,6 +6,7 @@
 //! producer   a message is produced through a topic handle, without looking the topic up by name each
 //!            time; a flush waits for the poller thread instead of polling in steps of 100 ms
 //! questions  topics and offsets are asked for through the client's own connections, without blocking
+//! tokens     OAUTHBEARER's are renewed by librdkafka itself
 //! ```
 //!
 //! Everything here is mechanism; no rule of the protocol is known.
@@ -13,13 +14,14 @@
 mod consumer;
 mod producer;
 mod questions;
+pub(super) mod tokens;
 
 pub(super) use consumer::{BatchConsumer, Message, set_leader_epoch};
 pub(super) use producer::{ProducerTopic, Reports, fatal_error, flush};
 pub(super) use questions::{Answer, Found, FoundOffset, Questions, Which};
 
 use rdkafka::bindings as rd;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
 
 /// A counted reference to one of a client's queues. Must not outlive the client.
@@ -75,4 +77,14 @@ impl Drop for Notified {
 unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: promised by the caller.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), length) })
+}
+
+/// # Safety
+/// The text, if it is not null, ends in NUL.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: promised by the caller.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
-use super::{Notified, Queue};
+use super::{Notified, Queue, text};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -323,16 +323,6 @@ unsafe fn committed(event: *mut rd::rd_kafka_event_t) -> Result<(), String> {
         }
         Ok(())
     }
-}
-
-/// # Safety
-/// The text, if it is not null, ends in NUL.
-unsafe fn text(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: promised by the caller.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
