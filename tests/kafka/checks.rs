@@ -3,9 +3,10 @@
 use crate::support::{Job, eventually, kafka, numbers, sink};
 use crate::tools::Counting;
 use staunch::connectors::format::Text;
-use staunch::connectors::kafka::KafkaSink;
+use staunch::connectors::kafka::wire::Cluster;
+use staunch::connectors::kafka::{KafkaSink, Security};
 use staunch::{Epoch, Error, ErrorKind};
-use staunch_tests::kafka::{Client, LIMITED_USER, Operation, PASSWORD, Resource, SecureBroker, secure};
+use staunch_tests::kafka::{Client, LIMITED_USER, Operation, PASSWORD, Resource, SecureBroker, secure, three};
 use std::time::Duration;
 use tempfile::tempdir;
 
@@ -72,6 +73,41 @@ fn a_missing_right_is_named() {
     assert_eq!(admin.committed_values(&topic).len(), 10);
 }
 
+/// It is needed with each checkpoint, and to learn of a transaction's fate; its lack says nothing of whose records
+/// they are.
+#[test]
+fn a_right_to_read_that_is_taken_away_is_named() {
+    let Some(secure) = secure() else { return };
+    let admin = secure.broker().client();
+    let (topic, lineage) = (admin.topic("taken", 1), admin.name("lineage"));
+    let principal = format!("User:{LIMITED_USER}");
+    let ids = format!("tests/{lineage}/");
+    secure.allow(&principal, Resource::TransactionalIds { prefix: &ids }, Operation::Write);
+    for operation in [Operation::Write, Operation::Describe, Operation::Read] {
+        secure.allow(&principal, Resource::Topic(&topic), operation);
+    }
+    let start = || Job::restart(&[limited(secure, &topic)], &lineage, &[], Epoch(0)).ok();
+    let mut job = eventually("allowed to start", start);
+    job.write(0, numbers(0..10));
+    secure.deny(&principal, Resource::Topic(&topic), Operation::Read);
+    let login = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", LIMITED_USER),
+        ("sasl.password", PASSWORD),
+    ];
+    let login = login.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let mut cluster = Cluster::new(&secure.sasl_plaintext(), Security::from_options(&login).unwrap()).unwrap();
+    let looked = eventually("taken away", || match cluster.peek(&topic, 0, 0, false, WITHIN) {
+        Ok(peek) if peek.code == 0 => None,
+        looked => Some(looked),
+    });
+    for error in [looked.expect_err("no look"), job.try_prepare().expect_err("not proven to be ours")] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        says(&error, &["Read", &topic, &principal]);
+    }
+}
+
 fn limited(secure: &SecureBroker, topic: &str) -> KafkaSink<Text> {
     KafkaSink::topic(secure.sasl_plaintext(), topic)
         .key(|value: &String| value.as_bytes())
@@ -108,7 +144,12 @@ fn what_weakens_the_promise_is_told() {
     let folders = [tempdir().unwrap(), tempdir().unwrap()];
     let (input, name) = (client.topic("lines", 1), client.name("word_count"));
     client.produce(&input, 0, ["a b a"]);
-    let weak = [("retention.ms", "-1"), ("cleanup.policy", "compact"), ("unclean.leader.election.enable", "true")];
+    let weak = [
+        ("retention.ms", "-1"),
+        ("cleanup.policy", "compact"),
+        ("unclean.leader.election.enable", "true"),
+        ("message.timestamp.type", "LogAppendTime"),
+    ];
     let job = |folder: usize, output: String| Counting {
         client: &client,
         name: &name,
@@ -121,7 +162,38 @@ fn what_weakens_the_promise_is_told() {
     let ran = job(1, client.topic_with("counts", 1, &weak)).call(&["run"], None);
     let log = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{log}");
-    for words in ["another checkpoint store", "cleanup.policy=compact", "unclean.leader.election.enable=true"] {
+    let told =
+        ["cleanup.policy=compact", "unclean.leader.election.enable=true", "message.timestamp.type=LogAppendTime"];
+    for words in ["another checkpoint store"].into_iter().chain(told) {
         assert!(log.contains(words), "{words:?} is not in:\n{log}");
+    }
+    assert!(!log.contains("single copy"), "there is one broker:\n{log}");
+}
+
+#[test]
+fn what_one_of_several_brokers_could_lose_is_told() {
+    let Some(cluster) = three() else { return };
+    let client = cluster.client();
+    let decisions = ["transaction.state.log.replication.factor", "transaction.state.log.min.isr"];
+    let facts = client.cluster().cluster_facts(&decisions, WITHIN).unwrap();
+    let configs = facts.configs.expect("told to everybody");
+    assert_eq!((facts.brokers, decisions.map(|name| configs[name].as_str())), (3, ["3", "2"]));
+
+    let input = client.topic("lines", 1);
+    client.produce(&input, 0, ["a b a"]);
+    let more = client.clone().with_replicas(2).topic_with("more", 1, &[("min.insync.replicas", "3")]);
+    for (output, expected) in [
+        (client.topic("safe", 1), None),
+        (client.topic_with("weak", 1, &[("min.insync.replicas", "1")]), Some("min.insync.replicas=1: ")),
+        (cluster.topic_on(1, "alone", 1), Some("a single copy")),
+        (more, Some("min.insync.replicas=3, but")),
+    ] {
+        let (folder, name) = (tempdir().unwrap(), client.name("word_count"));
+        let job = Counting { client: &client, name: &name, folder: folder.path(), input: input.clone(), output };
+        let log = String::from_utf8(job.call(&["run"], None).stderr).unwrap();
+        let findings =
+            ["min.insync.replicas=1: ", "a single copy", "min.insync.replicas=3, but", decisions[0], decisions[1]];
+        let told: Vec<&str> = findings.into_iter().filter(|words| log.contains(words)).collect();
+        assert_eq!(told, Vec::from_iter(expected), "{log}");
     }
 }

@@ -282,39 +282,54 @@ fn what_cannot_be_decoded_is_written_as_it_was_read() {
 fn a_topic_that_this_user_may_not_write_to_is_refused() {
     let Some(secure) = secure() else { return };
     let admin = secure.broker().client();
-    let topics = ["open", "guarded", "hidden", "letters"].map(|about| admin.topic(about, 1));
-    let [open, guarded, hidden, letters] = &topics;
     let principal = format!("User:{LIMITED_USER}");
-    for (topic, operation) in [
-        (open, Operation::Write),
-        (open, Operation::Describe),
-        (guarded, Operation::Describe),
-        (letters, Operation::Write),
-        (letters, Operation::Describe),
-    ] {
-        secure.allow(&principal, Resource::Topic(topic), operation);
+    for exactly_once in [false, true] {
+        let topics = ["open", "guarded", "hidden", "unread", "letters"].map(|about| admin.topic(about, 1));
+        let [open, guarded, hidden, unread, letters] = &topics;
+        let lineage = admin.name("lineage");
+        let ids = format!("tests/{lineage}/");
+        let allow = |topic, operations: &[Operation]| {
+            let resource = Resource::Topic(topic);
+            operations.iter().for_each(|operation| secure.allow(&principal, resource, *operation));
+        };
+        secure.allow(&principal, Resource::TransactionalIds { prefix: &ids }, Operation::Write);
+        for topic in [open, letters, unread] {
+            allow(topic, &[Operation::Write, Operation::Describe]);
+        }
+        allow(guarded, &[Operation::Describe, Operation::Read]);
+        if exactly_once {
+            // Recovery looks at what was written.
+            [open, letters].into_iter().for_each(|topic| allow(topic, &[Operation::Read]));
+        }
+        let sink = || {
+            let sink = KafkaSink::<Text>::topic_by(secure.sasl_plaintext(), |record: &String| before(record));
+            let sink = if exactly_once { sink.exactly_once() } else { sink.at_least_once() };
+            sink.on_refused(OnRefused::DeadLetter(letters.clone()))
+                .set("security.protocol", "SASL_PLAINTEXT")
+                .set("sasl.mechanism", "PLAIN")
+                .set("sasl.username", LIMITED_USER)
+                .set("sasl.password", PASSWORD)
+        };
+        // A right takes a moment to reach the broker.
+        let mut job = eventually("allowed to start", || Job::restart(&[sink()], &lineage, &[], Epoch(0)).ok());
+        job.write(0, [open, guarded, hidden, unread].map(|topic| format!("{topic}:x")).into());
+        let prepared = job.try_prepare().unwrap();
+        assert_eq!(prepared.is_some(), exactly_once);
+        prepared.iter().for_each(|prepared| job.commit(prepared));
+        assert_eq!(admin.committed_values(open), [format!("{open}:x")]);
+        let read = admin.read_committed(letters).concat();
+        let reasons: Vec<_> = read.iter().map(|letter| header(letter, "staunch.refused.reason").unwrap()).collect();
+        assert!(reasons[0].contains(&format!("may not write to the topic {guarded}")), "{reasons:?}");
+        // Whether a topic exists is not told to those who may not describe it.
+        assert!(reasons[1].contains(hidden) && reasons[1].contains("Write"), "{reasons:?}");
+        if exactly_once {
+            let says = &reasons[2];
+            assert!(says.contains(&format!("may not read the topic {unread}")) && says.contains("Read"), "{reasons:?}");
+        } else {
+            assert_eq!(admin.committed_values(unread), [format!("{unread}:x")]);
+        }
+        assert_eq!(reasons.len(), 2 + usize::from(exactly_once), "{reasons:?}");
     }
-    let sink = || {
-        KafkaSink::<Text>::topic_by(secure.sasl_plaintext(), |record: &String| before(record))
-            .at_least_once()
-            .on_refused(OnRefused::DeadLetter(letters.clone()))
-            .set("security.protocol", "SASL_PLAINTEXT")
-            .set("sasl.mechanism", "PLAIN")
-            .set("sasl.username", LIMITED_USER)
-            .set("sasl.password", PASSWORD)
-    };
-    // A right takes a moment to reach the broker.
-    let start = || Job::restart(&[sink()], &admin.name("lineage"), &[], Epoch(0)).ok();
-    let mut job = eventually("allowed to start", start);
-    job.write(0, [open, guarded, hidden].map(|topic| format!("{topic}:x")).into());
-    assert_eq!(job.try_prepare().unwrap(), None);
-    assert_eq!(admin.committed_values(open), [format!("{open}:x")]);
-    let read = admin.read_committed(letters).concat();
-    let reasons: Vec<_> = read.iter().map(|letter| header(letter, "staunch.refused.reason").unwrap()).collect();
-    assert_eq!(reasons.len(), 2, "{reasons:?}");
-    assert!(reasons[0].contains(&format!("may not write to the topic {guarded}")), "{reasons:?}");
-    // Whether a topic exists is not told to those who may not describe it.
-    assert!(reasons[1].contains(hidden) && reasons[1].contains("Write"), "{reasons:?}");
 }
 
 #[test]

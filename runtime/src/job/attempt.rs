@@ -60,13 +60,6 @@ struct Start {
     finished: bool,
 }
 
-/// What an attempt of this process claimed last.
-pub(super) struct OwnClaim {
-    lineage: uuid::Uuid,
-    slot: u64,
-    attempt: uuid::Uuid,
-}
-
 /// What came of the beginning.
 pub(super) enum Begun {
     Underway(Box<Underway>),
@@ -146,8 +139,7 @@ impl Runner {
         });
         let info = self.environment.process();
         let attempt = self.environment.uuid();
-        let follows = self.own.as_ref().map(|own| (own.slot, own.attempt));
-        let request = ClaimRequest { attempt, info, restore, now_ms: self.environment.clock().now_ms(), follows };
+        let request = ClaimRequest { attempt, info, restore, now_ms: self.environment.clock().now_ms() };
         let log = CheckpointLog::open(store.clone(), &self.name)?;
         let fits =
             |restored: Option<&Manifest>| decide(restored, &topology, self.settings.checkpoint.allow_dropped_state);
@@ -156,8 +148,7 @@ impl Runner {
             fits(log.look(restore)?.as_ref())?;
         }
         crash_point("before-claim");
-        let claimed = log.claim(&request)?;
-        self.own = Some(OwnClaim { lineage: store.identity().lineage, slot: claimed.log.attempt(), attempt });
+        let claimed = log.claim(&request, &mut self.own)?;
         crash_point("claimed");
         let (plan, finished) = match fits(claimed.restored.as_ref())? {
             Recovery::Fresh => (None, false),
@@ -183,9 +174,9 @@ impl Runner {
     pub(super) fn why_failed(&self, error: Error) -> Error {
         let Some(own) = &self.own else { return error };
         let store = self.environment.reopen_store(&self.dir).ok();
-        let store = store.filter(|store| store.identity().lineage == own.lineage);
+        let store = store.filter(|store| own.is_in(&**store));
         match store.and_then(|store| CheckpointLog::open(store, &self.name).ok()) {
-            Some(log) => log.why_failed(error, (own.slot, own.attempt)),
+            Some(log) => log.why_failed(error, own),
             None => error,
         }
     }
@@ -203,10 +194,6 @@ impl Runner {
             .environment
             .reopen_store(&self.dir)
             .map_err(|error| gone("the checkpoint store has gone").caused_by(error))?;
-        if store.identity().lineage == own.lineage {
-            Ok(store)
-        } else {
-            Err(gone("another checkpoint store has come here"))
-        }
+        if own.is_in(&*store) { Ok(store) } else { Err(gone("another checkpoint store has come here")) }
     }
 }

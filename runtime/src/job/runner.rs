@@ -3,11 +3,12 @@
 //! It works in turns like everything else that lives on a thread: `job.run()` takes them on the caller's
 //! thread, a simulation among those of others.
 
-use super::attempt::{Begun, OwnClaim};
+use super::attempt::Begun;
 use super::drive::{Driven, LOOK_EVERY, Underway};
 use super::environment::Environment;
 use super::told::Told;
 use super::{Wired, whole_ms};
+use crate::control::log::Own;
 use crate::control::restart::{RestartDecision, RestartPolicy, RestartSettings, StopReason};
 use crate::crash::catch_panic;
 use crate::data::worker::panicked;
@@ -37,8 +38,8 @@ pub(crate) struct Runner {
     pub(super) stop: Arc<AtomicBool>,
     pub(super) metrics: Arc<Vec<NodeMetrics>>,
     pub(super) told: Told,
-    /// What the attempt before claimed.
-    pub(super) own: Option<OwnClaim>,
+    /// What the attempts before claimed.
+    pub(super) own: Option<Own>,
     policy: RestartPolicy,
     phase: Phase,
     /// Why the attempt before failed.

@@ -67,7 +67,7 @@ pub trait Brokers {
     /// transactions of further ones are incomplete.
     ///
     /// # Errors
-    /// No answer in time.
+    /// No answer in time, or a missing right.
     fn peek(&mut self, topic: &str, partition: i32, offset: i64, isolation: Isolation) -> Result<Peek>;
 
     /// The transactions that are open in these partitions, as their leaders know it (DescribeProducers, KIP-664).
@@ -151,7 +151,7 @@ pub struct Described {
 /// What a broker says at one offset of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peek {
-    /// 0, or the broker's error code, which then says all.
+    /// 0, or 1 (OFFSET_OUT_OF_RANGE) where the log has no such offset. Any other error is none of a look.
     pub code: i16,
     /// Behind the last record that is shown at all, as far as the leader knows; -1 with an error.
     pub high_watermark: i64,

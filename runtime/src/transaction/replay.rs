@@ -71,12 +71,17 @@ pub(super) fn replay(
     let is_orphan = |error: &Error| matches!(error.kind(), ErrorKind::Superseded | ErrorKind::DataLoss);
     if settled.as_ref().is_err_and(is_orphan) {
         for (id, producer) in begun {
-            if let Err(error) = brokers.end(&id, producer, false) {
-                tracing::warn!(target: "staunch::kafka", id, %error, "a replay is left open until its timeout");
-            }
+            abort(brokers, &id, producer);
         }
     }
     settled.map(|settled| (settled, written))
+}
+
+/// Ends a replay that no manifest lists.
+fn abort(brokers: &mut impl Brokers, id: &str, producer: Producer) {
+    if let Err(error) = brokers.end(id, producer, false) {
+        tracing::warn!(target: "staunch::kafka", id, %error, "a replay is left open until its timeout");
+    }
 }
 
 fn publish(
@@ -146,7 +151,7 @@ struct Found<'a> {
 }
 
 /// What can still be read, so that a loss is known before anything is written; changes nothing. Only what is
-/// damaged is found later, when it is copied.
+/// damaged, or not taken by the broker any more, is found later, when it is copied.
 fn find<'a>(
     brokers: &mut impl Brokers,
     old: &'a KafkaCommittable,
@@ -210,7 +215,7 @@ fn too_many(old: &KafkaCommittable, range: &PartitionRange, records: u64) -> Err
     Error::new(ErrorKind::Internal, message)
 }
 
-/// R1 to R3. `None` if there is nothing to write.
+/// R1 to R3. `None` if there is nothing to write, or nothing of it was taken.
 fn rewrite(
     brokers: &mut impl Brokers,
     old: &KafkaCommittable,
@@ -234,6 +239,11 @@ fn rewrite(
         partitions.extend(copy(brokers, old, &found, &id, producer, losses)?);
     }
     crash_point("kafka-replay-copied");
+    if partitions.is_empty() {
+        begun.pop();
+        abort(brokers, &id, producer);
+        return Ok(None);
+    }
     // The description names an id, not a transaction: it must speak of the session that has just written.
     let described = brokers.describe(&id)?;
     let ours = described.filter(|described| described.producer == producer && described.state == "Ongoing");

@@ -96,8 +96,8 @@ fn killed_while_batches_are_copied() {
 #[test]
 fn expired_among_others_and_killed_while_batches_are_copied() {
     let client = kafka!();
-    // A million records take half a minute on a slow machine, and the transaction must not expire before them.
-    let time = SHORT + SHORT / 2 + Duration::from_micros(40 * count());
+    // A million records take a minute on a busy machine, and the transaction must not expire before they are written.
+    let time = SHORT + SHORT / 2 + Duration::from_micros(150 * count());
     let (mut written, manifest) = prepared(&client, &[], time, &[("compression.type", "lz4")], count());
     written.expire(&manifest);
     let foreign = Session::open(&client, &client.name("foreign"), LONG, &[]);

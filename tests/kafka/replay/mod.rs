@@ -7,6 +7,7 @@ mod crashes;
 mod exact;
 mod records;
 mod refused;
+mod settings;
 
 use crate::support::{eventually, parsed, recovered_by, sink};
 use records::{is_of, partition, records};

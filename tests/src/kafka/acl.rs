@@ -23,9 +23,23 @@ pub enum Operation {
 /// CreateAcls in this version has lengths of fixed size.
 const VERSION: i16 = 1;
 
-/// Gives the right, over a connection to `address` whose user may do that.
-pub(super) fn allow(address: &str, principal: &str, resource: Resource<'_>, operation: Operation) {
-    let (literal, prefixed, permitted) = (3, 4, 3);
+/// What is said of a right: Kafka's numbers (`AclPermissionType`).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Permission {
+    /// Wins over any that allows it.
+    Deny = 2,
+    Allow = 3,
+}
+
+/// Says it, over a connection to `address` whose user may do that.
+pub(super) fn say(
+    address: &str,
+    principal: &str,
+    permission: Permission,
+    operation: Operation,
+    resource: Resource<'_>,
+) {
+    let (literal, prefixed) = (3, 4);
     let (kind, name, pattern) = match resource {
         Resource::Topic(name) => (2, name, literal),
         Resource::TransactionalIds { prefix } => (5, prefix, prefixed),
@@ -38,7 +52,7 @@ pub(super) fn allow(address: &str, principal: &str, resource: Resource<'_>, oper
         .with_principal(text(principal))
         .with_host(text("*"))
         .with_operation(operation as i8)
-        .with_permission_type(permitted);
+        .with_permission_type(permission as i8);
     let answer = raw::ask(address, &CreateAclsRequest::default().with_creations(vec![acl]), VERSION);
     assert!(answer.results.iter().all(|result| result.error_code == 0), "{answer:?}");
 }

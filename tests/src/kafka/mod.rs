@@ -10,6 +10,7 @@ mod acl;
 mod broker;
 mod client;
 mod cluster;
+mod configs;
 mod memory;
 pub mod proxy;
 mod raw;

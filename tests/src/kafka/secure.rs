@@ -7,7 +7,7 @@
 //! | `SASL_SSL`, `SASL_PLAINTEXT` | PLAIN, SCRAM or OAUTHBEARER |
 //! | `EXPIRED` | nothing, but its certificate expired long ago |
 
-use super::acl::{self, Operation, Resource};
+use super::acl::{self, Operation, Permission, Resource};
 use super::broker::{Broker, free_port};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
@@ -81,7 +81,12 @@ impl SecureBroker {
 
     /// Allows a user something.
     pub fn allow(&self, principal: &str, resource: Resource<'_>, operation: Operation) {
-        acl::allow(self.broker.address(), principal, resource, operation);
+        acl::say(self.broker.address(), principal, Permission::Allow, operation, resource);
+    }
+
+    /// Takes from a user what it was allowed.
+    pub fn deny(&self, principal: &str, resource: Resource<'_>, operation: Operation) {
+        acl::say(self.broker.address(), principal, Permission::Deny, operation, resource);
     }
 
     /// `ca.pem`, `other-ca.pem`, `client.pem`, `client.key`.

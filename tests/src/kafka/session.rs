@@ -111,13 +111,21 @@ impl Session {
 
     /// Waits until every record is in the log.
     pub fn flush(&self) {
+        self.try_flush().expect("delivered");
+    }
+
+    /// Waits until every record is in the log, or is not taken.
+    ///
+    /// # Errors
+    /// What is said of the last one that is not taken.
+    pub fn try_flush(&self) -> Result<(), KafkaError> {
         let started = Instant::now();
         while self.producer.in_flight_count() > 0 {
             assert!(started.elapsed() < WITHIN, "{} records are not acknowledged", self.producer.in_flight_count());
             self.producer.poll(Duration::from_millis(2));
         }
         let known = self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(known.1.is_none(), "{:?}", known.1);
+        known.1.clone().map_or(Ok(()), Err)
     }
 
     /// Puts a consumer group's offset into the transaction, and no record.

@@ -20,6 +20,7 @@ const IN_SYNC_MIN: &str = "min.insync.replicas";
 const UNCLEAN: &str = "unclean.leader.election.enable";
 const CLEANUP: &str = "cleanup.policy";
 const BATCH_MAX: &str = "max.message.bytes";
+const TIMES: &str = "message.timestamp.type";
 
 /// What brokers measure is a batch, which is longer than its records by its head (KIP-98). librdkafka keeps
 /// a record, and a batch of several with its head, within `message.max.bytes`.
@@ -60,7 +61,7 @@ fn other_stores<'a>(context: &SinkContext<'_>, open: impl Iterator<Item = &'a st
 /// Looks at a topic, before the first writer of it is made. One that does not exist is for others to refuse.
 /// Returns how long a batch may be for it, if that is told.
 pub(super) fn topic(cluster: &mut Cluster, topic: &str) -> Result<Option<u64>> {
-    let names = [IN_SYNC_MIN, UNCLEAN, CLEANUP, BATCH_MAX];
+    let names = [IN_SYNC_MIN, UNCLEAN, CLEANUP, TIMES, BATCH_MAX];
     let Some(facts) = cluster.topic_facts(topic, &names, ANSWER_WITHIN)? else { return Ok(None) };
     if let Some(right) = facts.missing(topic, TOPIC_RIGHTS) {
         return Err(right.error(&cluster.principal()));
@@ -172,7 +173,7 @@ fn durable_decisions(facts: &ClusterFacts) -> Vec<String> {
 }
 
 /// Whether records that were acknowledged survive the death of one broker, and whether they can be
-/// written again from the log.
+/// written again from the log. A cluster of one broker cannot do better than a single copy, so nothing is said of it.
 fn durable_records(topic: &str, facts: &TopicFacts) -> Vec<String> {
     let mut found = Vec::new();
     let is = |name: &str, value: &str| {
@@ -180,14 +181,20 @@ fn durable_records(topic: &str, facts: &TopicFacts) -> Vec<String> {
     };
     match number(&facts.configs, IN_SYNC_MIN) {
         Some(in_sync) if in_sync > facts.replicas as u64 => found.push(format!(
-            "{topic}: {IN_SYNC_MIN}={in_sync}, but its partitions have {} copies: brokers will refuse every record; add \
-             copies, or lower it",
+            "{topic}: {IN_SYNC_MIN}={in_sync}, but its partitions have {} copies: older brokers refuse every record, and \
+             newer ones while one copy is away; add copies, or lower it",
             facts.replicas
         )),
         Some(1) if facts.replicas > 1 => found.push(format!(
             "{topic}: {IN_SYNC_MIN}=1: an acknowledged record may be on a single broker, and be lost with it; use 2"
         )),
         _ => {}
+    }
+    if facts.replicas == 1 && facts.brokers > 1 {
+        found.push(format!(
+            "{topic}: its partitions have a single copy: when the broker that keeps it is lost, so are the acknowledged \
+             records; use 3 copies, and {IN_SYNC_MIN}=2"
+        ));
     }
     if is(UNCLEAN, "true") {
         found.push(format!(
@@ -198,6 +205,12 @@ fn durable_records(topic: &str, facts: &TopicFacts) -> Vec<String> {
         found.push(format!(
             "{topic}: {CLEANUP}=compact: a transaction that expires while the job is down cannot be written again from \
              a compacted log; keep .transaction_timeout(..) above the longest time the job may be down"
+        ));
+    }
+    if is(TIMES, "LogAppendTime") {
+        found.push(format!(
+            "{topic}: {TIMES}=LogAppendTime: readers see when a record was stored and not its event time, and where a \
+             transaction that expired is written again, the time of that; use CreateTime to keep the record's own"
         ));
     }
     found

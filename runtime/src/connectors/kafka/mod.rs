@@ -26,7 +26,8 @@
 //! Where brokers have an authorizer, the user of an exactly-once sink needs: Write (which includes Describe)
 //! on the TransactionalIds with the prefix `<job name>/`; Write, Describe and Read on each output topic, as
 //! recovery looks at what was written. DescribeConfigs on the topics and on the cluster is for the checks at
-//! the start, which are left out without it. What is missing is named when the job starts.
+//! the start, which are left out without it. What is missing is named when the job starts; of a topic that records
+//! name, it is named when the first of them comes, and [`on_refused`](KafkaSink::on_refused) says what happens to them.
 
 mod ask;
 mod brokers;

@@ -140,7 +140,7 @@ impl KafkaParticipant {
             let brokers = KafkaBrokers::new(cluster, timeout);
             transactions = Some(Transactions::new(brokers, cluster_id, ids, timeout));
         }
-        let (waiters, routes) = (Arc::default(), Arc::default());
+        let (waiters, routes) = (Arc::default(), Arc::new(Routes::new(options.exactly_once)));
         let (batch_max, cleared, cancellation) = (BTreeMap::new(), BTreeSet::new(), context.cancellation.clone());
         Ok(Self { options, transactions, pool: None, waiters, writers: 0, routes, batch_max, cleared, cancellation })
     }

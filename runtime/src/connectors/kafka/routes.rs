@@ -45,8 +45,11 @@ pub(super) enum Known {
     Refused(String),
 }
 
-#[derive(Default)]
-pub(super) struct Routes(Mutex<State>);
+pub(super) struct Routes {
+    state: Mutex<State>,
+    /// Recovery reads what was written in transactions: a topic that may not be read must not be written to.
+    exactly_once: bool,
+}
 
 #[derive(Default)]
 struct State {
@@ -59,8 +62,12 @@ struct State {
 }
 
 impl Routes {
+    pub fn new(exactly_once: bool) -> Self {
+        Self { state: Mutex::default(), exactly_once }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A route's number, of one epoch where there are no transactions: it travels with each of its records and
@@ -138,7 +145,7 @@ impl Routes {
 
     /// Takes in what a broker said of a topic.
     pub fn learn(&self, topic: &str, told: &Found, now: Instant) -> Known {
-        let known = judge(topic, told);
+        let known = judge(topic, told, self.exactly_once);
         let mut state = self.state();
         if state.topics.len() >= REFUSED_MAX {
             state.topics.retain(|_, (known, _)| matches!(known, Known::Topic { .. }));
@@ -155,14 +162,18 @@ fn unanswered(topic: &str) -> Error {
     Error::new(ErrorKind::Sink, format!("no broker told about the topic {topic} in time: is Kafka up?"))
 }
 
-fn judge(topic: &str, told: &Found) -> Known {
+fn judge(topic: &str, told: &Found, exactly_once: bool) -> Known {
+    let rights = if exactly_once { "Write, Describe and Read" } else { "Write and Describe" };
     match told.error {
         None if !told.may_write => {
-            Known::Refused(format!("this user may not write to the topic {topic}: allow it Write and Describe"))
+            Known::Refused(format!("this user may not write to the topic {topic}: allow it {rights}"))
         }
+        None if exactly_once && !told.may_read => Known::Refused(format!(
+            "this user may not read the topic {topic}, as recovery would have to: allow it {rights}"
+        )),
         None => Known::Topic { id: told.id.clone().unwrap_or_default(), partitions: told.partitions },
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-            Known::Refused(format!("this user may not describe the topic {topic}: allow it Write and Describe"))
+            Known::Refused(format!("this user may not describe the topic {topic}: allow it {rights}"))
         }
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
             Known::Refused(format!("the topic {topic} does not exist: create it, or correct its name"))
@@ -176,12 +187,12 @@ mod tests {
     use super::*;
 
     fn told(error: Option<RDKafkaErrorCode>, may_write: bool) -> Found {
-        Found { name: "t".into(), id: Some("id".into()), partitions: 3, error, may_write }
+        Found { name: "t".into(), id: Some("id".into()), partitions: 3, error, may_write, may_read: true }
     }
 
     #[test]
     fn a_missing_topic_is_asked_for_again_after_a_while_and_an_existing_one_is_not() {
-        let (routes, now) = (Routes::default(), Instant::now());
+        let (routes, now) = (Routes::new(true), Instant::now());
         assert_eq!(routes.look("t", now), None);
         let refused = routes.learn("t", &told(Some(RDKafkaErrorCode::UnknownTopicOrPartition), true), now);
         assert!(matches!(&refused, Known::Refused(why) if why.contains("t does not exist")), "{refused:?}");
@@ -194,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_right_that_is_missing_is_named() {
-        let routes = Routes::default();
+        let routes = Routes::new(true);
         for (error, may_write) in [(None, false), (Some(RDKafkaErrorCode::TopicAuthorizationFailed), true)] {
             let known = routes.learn("t", &told(error, may_write), Instant::now());
             assert!(matches!(&known, Known::Refused(why) if why.contains("Write")), "{known:?}");
@@ -202,8 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn only_a_transaction_needs_to_be_read() {
+        let unread = Found { may_read: false, ..told(None, true) };
+        let known = Routes::new(true).learn("t", &unread, Instant::now());
+        assert!(
+            matches!(&known, Known::Refused(why) if why.contains("allow it Write, Describe and Read")),
+            "{known:?}"
+        );
+        let known = Routes::new(false).learn("t", &unread, Instant::now());
+        assert!(matches!(known, Known::Topic { .. }), "{known:?}");
+    }
+
+    #[test]
     fn a_route_knows_its_topics_id() {
-        let routes = Routes::default();
+        let routes = Routes::new(true);
         let route = Route { writer: Writer { sink: "s".into(), worker: 1, shard: 0 }, topic: "t".into() };
         assert_eq!(routes.add(route.clone()), 0);
         assert_eq!(routes.get(0), (route.clone(), String::new()));
@@ -221,7 +244,7 @@ mod tests {
 
     #[test]
     fn names_that_do_not_exist_do_not_pile_up() {
-        let routes = Routes::default();
+        let routes = Routes::new(true);
         routes.learn("real", &told(None, true), Instant::now());
         for number in 0..3 * REFUSED_MAX {
             routes.learn(&number.to_string(), &told(Some(RDKafkaErrorCode::InvalidTopic), true), Instant::now());

@@ -159,7 +159,8 @@ impl<F: Format> KafkaSink<F> {
     /// After which time the broker aborts a transaction that nobody ended: 10 minutes by default. Should be
     /// more than the checkpoint interval and `checkpoint.timeout` together, and must be no more than the
     /// brokers' `transaction.max.timeout.ms` (15 minutes unless raised). Until then a job that is down holds
-    /// back readers of committed records; what expired is written again from the log by the next start.
+    /// back readers of committed records; what expired is written again from the log by the next start. Timestamps
+    /// stay as they were then, except in a topic with `message.timestamp.type=LogAppendTime`, where brokers set them.
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.options.transaction_timeout = timeout;

@@ -119,10 +119,9 @@ impl World {
             info: String::new(),
             restore: RestoreFrom::Newest,
             now_ms: self.now_ms,
-            follows: None,
         };
         let log = CheckpointLog::open(Arc::new(self.store.clone()), "totals").unwrap();
-        let Ok(claimed) = log.claim(&request) else { return };
+        let Ok(claimed) = log.claim(&request, &mut None) else { return };
         self.observe();
         if let Some(restored) = &claimed.restored {
             let committables = &restored.cut.committables;

@@ -14,10 +14,14 @@ mod base;
 mod place;
 mod republish;
 mod retain;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
+pub use takeover::Own;
+
 use place::{Placed, place, read_back};
+use takeover::superseded;
 
 use super::manifest::{Abandoned, Claim, Cut, Manifest, Slot, Unreadable};
 use super::permit::CommitPermit;
@@ -49,9 +53,6 @@ pub struct ClaimRequest {
     pub restore: RestoreFrom,
     /// Milliseconds since 1970.
     pub now_ms: u64,
-    /// The slot and the uuid of the claim that this process made before. It must not take the job back
-    /// from an attempt that has taken it over since.
-    pub follows: Option<(u64, Uuid)>,
 }
 
 /// Which checkpoint an attempt goes on from.
@@ -131,29 +132,23 @@ impl CheckpointLog {
         Ok(base::choose(&read_slots(&*self.store)?, restore)?.map(|base| base.manifest))
     }
 
-    /// Why the attempt failed that made the claim in this slot, with this uuid: if another one has taken the
-    /// job over since, that is why, and the failure is what came of it.
-    pub(crate) fn why_failed(&self, error: Error, own: (u64, Uuid)) -> Error {
-        if !may_come_of_a_takeover(error.kind()) {
-            return error;
-        }
-        let found = read_slots(&*self.store);
-        match found.ok().and_then(|found| taken_over(&found, own)) {
-            Some(by) => superseded(&by).caused_by(error),
-            None => error,
-        }
-    }
-
     /// Takes the job over. From here on no earlier attempt can publish.
+    ///
+    /// `own` is what this process has done here before: it must not take the job back from an attempt that has
+    /// taken it over since. The claim becomes part of it, also one whose fate is unknown.
     ///
     /// # Errors
     /// [`ErrorKind::Checkpoint`] when the newest checkpoint cannot be read (an older one is never
     /// taken silently), [`ErrorKind::Config`] when the chosen one cannot be used,
-    /// [`ErrorKind::Superseded`] when others keep claiming, [`ErrorKind::Store`].
-    pub fn claim(self, request: &ClaimRequest) -> Result<Claimed> {
+    /// [`ErrorKind::Superseded`] when another attempt has taken over from `own`, and when others keep claiming,
+    /// [`ErrorKind::Store`].
+    pub fn claim(self, request: &ClaimRequest, own: &mut Option<Own>) -> Result<Claimed> {
+        if let Some(own) = own {
+            own.tries(request.attempt);
+        }
         for _ in 0..CLAIM_RACES_MAX {
             let found = read_slots(&*self.store)?;
-            if let Some(by) = request.follows.and_then(|own| taken_over(&found, own)) {
+            if let Some(by) = own.as_ref().and_then(|own| own.taken_over(&found)) {
                 return Err(superseded(&by));
             }
             let base = base::choose(&found, request.restore)?;
@@ -178,6 +173,7 @@ impl CheckpointLog {
             if let Placed::Lost { .. } = place(&*self.store, slot, &claim.encode()?)? {
                 continue;
             }
+            *own = Some(Own::claimed(&*self.store, slot, request.attempt));
             return Ok(self.claimed(request.attempt, slot, base, base::next_epoch(&found)));
         }
         Err(Error::new(
@@ -343,30 +339,6 @@ impl ClaimedLog {
             )),
         }
     }
-}
-
-fn superseded(by: &str) -> Error {
-    let message = format!("another attempt has taken the job over ({by}); this one stops and commits nothing more");
-    Error::new(ErrorKind::Superseded, message)
-}
-
-/// Whether an attempt can fail so because another one has taken the job over: it is locked out of its
-/// transactions, and files of its state are deleted. What the program is, and its bugs, are no other's doing.
-fn may_come_of_a_takeover(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Config | ErrorKind::Graph | ErrorKind::State | ErrorKind::Superseded => false,
-        ErrorKind::Stuck | ErrorKind::Internal => false,
-        ErrorKind::Store | ErrorKind::Checkpoint | ErrorKind::Source | ErrorKind::Sink | ErrorKind::Operator => true,
-        ErrorKind::DataLoss | ErrorKind::FateUnknown | ErrorKind::Timeout => true,
-    }
-}
-
-/// What another attempt made after the claim in this slot. Not only a claim tells: retention deletes it
-/// once its attempt has published enough.
-fn taken_over(found: &[Found], (claimed, attempt): (u64, Uuid)) -> Option<String> {
-    let since = found.iter().filter(|(slot, _)| *slot > claimed);
-    let mut contents = since.filter_map(|(_, content)| content.as_ref().ok());
-    contents.find(|content| content.attempt() != attempt).map(ToString::to_string)
 }
 
 /// A slot's number and content.

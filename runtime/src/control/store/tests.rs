@@ -237,9 +237,9 @@ fn errors_of_the_file_system_say_what_to_do() {
 
 fn claim(store: &Arc<LocalStore>, attempt: u128) -> Result<Claimed> {
     let (attempt, info) = (Uuid::from_u128(attempt), String::new());
-    let request = ClaimRequest { attempt, info, restore: RestoreFrom::Newest, now_ms: 0, follows: None };
+    let request = ClaimRequest { attempt, info, restore: RestoreFrom::Newest, now_ms: 0 };
     let store: Arc<dyn CheckpointStore> = store.clone();
-    CheckpointLog::open(store, "totals")?.claim(&request)
+    CheckpointLog::open(store, "totals")?.claim(&request, &mut None)
 }
 
 fn cut(epoch: Epoch) -> Cut {

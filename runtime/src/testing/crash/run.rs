@@ -69,11 +69,13 @@ fn shards(seed: u64) -> usize {
     1 + usize::from(seed % 4 == 1)
 }
 
-/// Whether a job may end like this when things go wrong around it.
-fn is_expected(error: &Error) -> bool {
-    let of_the_world = matches!(error.kind(), ErrorKind::Store | ErrorKind::Source | ErrorKind::Sink);
-    let slow = matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Stuck);
-    of_the_world || slow || error.kind() == ErrorKind::Superseded
+/// Whether a job may end like this when what is planned goes wrong around it.
+fn is_expected(error: &Error, schedule: &Schedule) -> bool {
+    match error.kind() {
+        ErrorKind::Store | ErrorKind::Source | ErrorKind::Sink | ErrorKind::Timeout | ErrorKind::Stuck => true,
+        ErrorKind::Superseded => schedule.has_two_at_once(),
+        _ => false,
+    }
 }
 
 /// Runs the schedule.
@@ -174,7 +176,7 @@ fn to_the_end<P: Pipeline>(
             match result {
                 Ok(summary) if summary.outcome == Outcome::Ended => ended += 1,
                 Ok(_) => {}
-                Err(error) if !only_kills && is_expected(&error) => {}
+                Err(error) if !only_kills && is_expected(&error, schedule) => {}
                 Err(error) if may_give_up(simulation, &error) => return Ok(End::GaveUp),
                 Err(error) => return Err(format!("the job stopped: {error}")),
             }

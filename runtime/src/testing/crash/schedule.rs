@@ -37,6 +37,11 @@ impl Schedule {
     pub fn only_kills(&self) -> bool {
         self.plan.iter().all(|(_, fault)| matches!(fault, Fault::Kill | Fault::PowerFailure))
     }
+
+    /// Whether a process may find that another one runs the job.
+    pub fn has_two_at_once(&self) -> bool {
+        self.plan.iter().any(|(_, fault)| matches!(fault, Fault::Zombie { .. }))
+    }
 }
 
 /// A crash point that the pipeline passes.

@@ -73,6 +73,8 @@ pub struct World {
     pub asked: Vec<String>,
     /// Takes the replay's id over after so many more copied partitions.
     pub rob_after_copies: Option<usize>,
+    /// Values that its topics do not take any more when they are copied.
+    pub refused: Vec<u64>,
     /// What happens after ids were listed, before the answer comes.
     pub after_list: Option<fn(&Cluster)>,
 }
@@ -104,6 +106,7 @@ impl Cluster {
             next_producer: 1,
             asked: Vec::new(),
             rob_after_copies: None,
+            refused: Vec::new(),
             after_list: None,
             forgets: Vec::new(),
             forgets_always: false,
@@ -411,6 +414,10 @@ impl Brokers for Cluster {
         world.asked.push(format!("copy {}/{}", of.topic, of.partition));
         let mut copied = Copied { records: 0, first: -1, last: -1, left_out: None };
         for value in world.values(of) {
+            if world.refused.contains(&value) {
+                copied.left_out = Some("refused".to_owned());
+                continue;
+            }
             let offset = world.append(id, *to, of.partition, value)?;
             copied.first = if copied.records == 0 { offset } else { copied.first };
             (copied.records, copied.last) = (copied.records + 1, offset);

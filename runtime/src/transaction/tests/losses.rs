@@ -102,3 +102,36 @@ fn what_lies_in_a_topic_that_was_created_anew_is_there_whatever_its_id() {
         assert_eq!((cluster.committed(), cluster.asked("copy")), (vec![vec![2], vec![1]], if expired { 2 } else { 0 }));
     }
 }
+
+/// Nobody knows before it is tried. What can be changed about it is in the reason.
+#[test]
+fn what_the_topic_does_not_take_any_more_is_a_loss_that_leaves_nothing_behind() {
+    let open = |cluster: &Cluster| {
+        let listed = cluster.clone().list("").unwrap();
+        listed.iter().filter(|it| it.state == "Ongoing").count()
+    };
+    for (refused, kept) in [(vec![3, 5], vec![vec![], vec![1]]), (vec![1, 3, 5], NOTHING.to_vec())] {
+        let cluster = Cluster::new();
+        let old = written(&cluster, 0, 1, &[1, 3, 5]);
+        cluster.expire("job/lineage/1-0");
+        cluster.0.borrow_mut().refused = refused.clone();
+        for _ in 0..2 {
+            let error = recover(&cluster, [&old], false).unwrap_err();
+            let loss = error.data_loss().expect("the loss is known");
+            assert_eq!(loss.records, refused.len() as u64);
+            assert!(loss.reason.ends_with("t/1: refused"), "{loss}");
+            assert_eq!((cluster.committed(), open(&cluster)), (NOTHING.to_vec(), 0));
+        }
+        recover(&cluster, [&old], true).unwrap();
+        assert_eq!((cluster.committed(), open(&cluster)), (kept, 0));
+    }
+    // The topic takes them again.
+    let cluster = Cluster::new();
+    let old = written(&cluster, 0, 1, &[1, 3, 5]);
+    cluster.expire("job/lineage/1-0");
+    cluster.0.borrow_mut().refused = vec![3];
+    recover(&cluster, [&old], false).unwrap_err();
+    cluster.0.borrow_mut().refused.clear();
+    recover(&cluster, [&old], false).unwrap();
+    assert_eq!(cluster.committed(), [vec![], vec![1, 3, 5]]);
+}

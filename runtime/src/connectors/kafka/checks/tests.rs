@@ -29,7 +29,7 @@ fn told(pairs: &[(&str, &str)]) -> Configs {
 }
 
 fn facts(replicas: usize, configs: &[(&str, &str)]) -> TopicFacts {
-    TopicFacts { replicas, operations: None, configs: told(configs) }
+    TopicFacts { replicas, brokers: 3, operations: None, configs: told(configs) }
 }
 
 #[test]
@@ -84,11 +84,24 @@ fn decisions_are_kept_by_more_than_one_broker() {
 fn records_are_kept_by_more_than_one_broker() {
     let found = |replicas, configs: &[(&str, &str)]| durable_records("totals", &facts(replicas, configs)).concat();
     assert_eq!(found(3, &[(IN_SYNC_MIN, "2"), (UNCLEAN, "false"), (CLEANUP, "delete")]), "");
-    assert_eq!(found(1, &[(IN_SYNC_MIN, "1")]), "");
     assert!(found(3, &[(IN_SYNC_MIN, "1")]).contains("totals: min.insync.replicas=1"));
-    assert!(found(1, &[(IN_SYNC_MIN, "2")]).contains("refuse every record"));
+    for in_sync in ["1", "2"] {
+        let configs = &[(IN_SYNC_MIN, in_sync)];
+        assert!(found(1, configs).contains("a single copy"));
+        // There is no other broker to keep another.
+        let alone = TopicFacts { brokers: 1, ..facts(1, configs) };
+        assert!(!durable_records("totals", &alone).concat().contains("a single copy"));
+    }
+    assert!(found(2, &[(IN_SYNC_MIN, "3")]).contains("refuse every record"));
     assert!(found(3, &[(UNCLEAN, "true")]).contains(UNCLEAN));
     assert!(found(3, &[(CLEANUP, "delete,compact")]).contains("compact"));
+}
+
+#[test]
+fn times_that_the_broker_sets_are_told() {
+    let found = |times| durable_records("totals", &facts(3, &[(TIMES, times)])).concat();
+    assert_eq!(found("CreateTime"), "");
+    assert!(found("LogAppendTime").contains("totals: message.timestamp.type=LogAppendTime"));
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Writing {
         };
         let mut participant = sink.open(&context).unwrap();
         recover(&mut participant, Epoch(0), &[]).unwrap();
-        let found = Found { name: "t".into(), id: None, partitions: 2, error: None, may_write: true };
+        let found = Found { name: "t".into(), id: None, partitions: 2, error: None, may_write: true, may_read: true };
         participant.routes.learn("t", &found, Instant::now());
         let waker = Waker::new(|| {});
         let context = WriterContext { id: "out", worker: 0, workers: 1, epoch: Epoch(1), waker };

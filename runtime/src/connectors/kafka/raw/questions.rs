@@ -64,6 +64,8 @@ pub struct Found {
     pub error: Option<RDKafkaErrorCode>,
     /// Whether this user may write to it; true where the broker does not say.
     pub may_write: bool,
+    /// Whether this user may read it; true where the broker does not say.
+    pub may_read: bool,
 }
 
 impl Questions {
@@ -247,9 +249,7 @@ unsafe fn found(topic: *const rd::rd_kafka_TopicDescription_t) -> Found {
         let (mut partitions, mut operations) = (0, 0);
         rd::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
         let allowed = rd::rd_kafka_TopicDescription_authorized_operations(topic, &mut operations);
-        let may_write = allowed.is_null()
-            || (*slice_from_raw_parts(allowed, operations))
-                .contains(&rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE);
+        let may = |operation| allowed.is_null() || (*slice_from_raw_parts(allowed, operations)).contains(&operation);
         let error = rd::rd_kafka_error_code(rd::rd_kafka_TopicDescription_error(topic));
         let id = rd::rd_kafka_TopicDescription_topic_id(topic);
         Found {
@@ -257,7 +257,8 @@ unsafe fn found(topic: *const rd::rd_kafka_TopicDescription_t) -> Found {
             id: (!id.is_null()).then(|| uuid_of(id)).flatten(),
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
             error: (error != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| error.into()),
-            may_write,
+            may_write: may(rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_WRITE),
+            may_read: may(rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ),
         }
     }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines of real brokers, threads of real clients")]
 
 use super::batch;
-use super::network::{Network, Trouble, is_passing, text, trouble};
+use super::network::{Network, Trouble, text, trouble};
 use super::records::{self, Batch, NoBatches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transaction::{Marker, Peek};
@@ -92,7 +92,8 @@ impl Network {
             // Asked again and again while somebody waits for what it will say.
             network.cancellation.check().map_err(Trouble::Final)?;
             let found = network.fetch((topic, partition), offset, how, deadline).await?;
-            if is_passing(found.error_code) {
+            // Any other says nothing of the log: that a right is missing, or that the broker has trouble of its own.
+            if ![0, OUT_OF_RANGE].contains(&found.error_code) {
                 return Err(trouble(found.error_code, "Fetch"));
             }
             let records = found.records.unwrap_or_default();

@@ -11,6 +11,7 @@ mod fetch;
 mod frame;
 mod held_up;
 mod inspect;
+mod left_out;
 mod network;
 mod records;
 mod refusal;
@@ -172,7 +173,7 @@ impl Cluster {
     /// what is decided is shown.
     ///
     /// # Errors
-    /// `Sink` when the partition's leader does not answer in time.
+    /// `Sink` when the partition's leader does not answer in time; `Config` for a missing right to read.
     pub fn peek(
         &mut self,
         topic: &str,

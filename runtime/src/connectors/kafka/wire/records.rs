@@ -74,6 +74,11 @@ impl Batch {
         Self { header, count: int32(&bytes, COUNT), bytes }
     }
 
+    /// How many bytes a broker counts.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether its bytes are those that were written.
     pub fn is_intact(&self) -> bool {
         crc32c::crc32c(&self.bytes[CHECKED..]) == int32(&self.bytes, CHECKSUM) as u32

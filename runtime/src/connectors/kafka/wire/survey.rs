@@ -17,6 +17,8 @@ pub type Configs = Option<BTreeMap<String, String>>;
 pub struct TopicFacts {
     /// How many copies its least copied partition has.
     pub replicas: usize,
+    /// How many brokers could keep one.
+    pub brokers: usize,
     /// What we may do with it, a bit per operation of Kafka's `AclOperation`; `None` if not told.
     pub operations: Option<i32>,
     /// Its settings.
@@ -67,7 +69,8 @@ impl Network {
             let answer = network.ask_any(request(TOPIC, topic, names), 4..=4, deadline).await?.1;
             let replicas = found.partitions.iter().map(|partition| partition.replica_nodes.len()).min();
             let operations = Some(found.topic_authorized_operations).filter(|&told| told != UNTOLD);
-            Ok(Some(TopicFacts { replicas: replicas.unwrap_or(0), operations, configs: configs(answer)? }))
+            let (replicas, brokers) = (replicas.unwrap_or(0), metadata.brokers.len());
+            Ok(Some(TopicFacts { replicas, brokers, operations, configs: configs(answer)? }))
         })
         .await
     }

@@ -227,11 +227,12 @@ fn three_records() -> Bytes {
     bytes.freeze()
 }
 
-/// The leader of `t/0`, which has three records and shows them from the nth Fetch on.
-fn new_leader(shows_at: usize) -> String {
+/// The leader of `t/0`, which has three records and shows them from the nth Fetch on. Says this of the nth time that
+/// they are written again, or nothing.
+fn leader(shows_at: usize, says: impl Fn(usize) -> Option<i16> + Send + Sync + 'static) -> String {
     let name = || TopicName(StrBytes::from_static_str("t"));
     let port = Arc::new(OnceLock::new());
-    let (own_port, fetches) = (port.clone(), AtomicUsize::new(0));
+    let (own_port, fetches, produced) = (port.clone(), AtomicUsize::new(0), AtomicUsize::new(0));
     let address = broker(move |_, key| {
         Reaction::Answer(match ApiKey::try_from(key).unwrap() {
             ApiKey::ApiVersions => versions(&[ApiKey::ApiVersions, ApiKey::Metadata, ApiKey::Fetch, ApiKey::Produce]),
@@ -252,7 +253,10 @@ fn new_leader(shows_at: usize) -> String {
                 written(&FetchResponse::default().with_responses(vec![topic]), 12, true)
             }
             _ => {
-                let stored = PartitionProduceResponse::default().with_base_offset(10);
+                let Some(code) = says(produced.fetch_add(1, Ordering::SeqCst)) else {
+                    return Reaction::Cut(Vec::new(), 0);
+                };
+                let stored = PartitionProduceResponse::default().with_base_offset(10).with_error_code(code);
                 let topic = TopicProduceResponse::default().with_name(name()).with_partition_responses(vec![stored]);
                 written(&ProduceResponse::default().with_responses(vec![topic]), 11, true)
             }
@@ -262,14 +266,34 @@ fn new_leader(shows_at: usize) -> String {
     address
 }
 
+/// Writes the leader's three records again.
+fn copy(leader: &str, within: Duration) -> Result<Copied> {
+    let (from, to) = (Producer { id: 7, epoch: 2 }, Producer { id: 8, epoch: 0 });
+    let of = SessionRange { from, topic: "t", partition: 0, first: 0, last: 2 };
+    let range = CopyRange { of, id: "x", to };
+    Cluster::new(leader, Security::Plaintext).unwrap().copy(&range, within)
+}
+
+/// What follows would take its sequence numbers, and must not be taken for it.
+#[test]
+fn a_batch_is_left_out_only_if_it_was_stored_for_certain_nowhere() {
+    const TOO_LARGE: i16 = 10;
+    // NOT_ENOUGH_REPLICAS comes before anything is stored, REQUEST_TIMED_OUT perhaps after it.
+    for before in [&[][..], &[Some(19)]] {
+        let left_out = copy(&leader(0, move |time| *before.get(time).unwrap_or(&Some(TOO_LARGE))), WITHIN).unwrap();
+        assert_eq!((left_out.records, left_out.first, left_out.last), (0, -1, -1));
+        assert!(left_out.left_out.is_some_and(|why| why.contains("offset 0") && why.contains("max.message.bytes")));
+    }
+    for before in [&[None][..], &[Some(7)], &[None, Some(19)]] {
+        let error = copy(&leader(0, move |time| *before.get(time).unwrap_or(&Some(TOO_LARGE))), WITHIN).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Sink, "another attempt writes as another producer");
+        assert!(error.message().contains("(10)"), "{error}");
+    }
+}
+
 #[test]
 fn what_a_new_leader_does_not_show_yet_is_waited_for() {
-    let copy = |shows_at, within| {
-        let (from, to) = (Producer { id: 7, epoch: 2 }, Producer { id: 8, epoch: 0 });
-        let of = SessionRange { from, topic: "t", partition: 0, first: 0, last: 2 };
-        let range = CopyRange { of, id: "x", to };
-        Cluster::new(&new_leader(shows_at), Security::Plaintext).unwrap().copy(&range, within)
-    };
+    let copy = |shows_at, within| copy(&leader(shows_at, |_| Some(0)), within);
     let all = Copied { records: 3, first: 10, last: 12, left_out: None };
     assert_eq!(copy(0, WITHIN).unwrap(), all);
     assert_eq!(copy(5, WITHIN).unwrap(), all);

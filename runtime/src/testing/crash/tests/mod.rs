@@ -88,6 +88,23 @@ fn what_goes_wrong_is_told_and_survived() {
 }
 
 #[test]
+fn a_process_whose_claim_gets_no_answer_goes_on() {
+    let test = word_count_test();
+    let undisturbed = run(&test.setup, &Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);
+    for failure in [Failure::After, Failure::Late] {
+        let plan = vec![
+            (Planned::At("before-commit", 1), Fault::Sink { failure: Failure::Before, calls: 1 }),
+            // From here on the next file to be named is the second attempt's claim.
+            (Planned::At("before-claim", 1), Fault::Slow { ms: 0, turns: 0 }),
+            (Planned::At("disk-link", 1), Fault::Store { failure, calls: 3 }),
+        ];
+        let ran = run(&test.setup, &Schedule { seed: 1, plan, in_turn: true }, true);
+        assert_eq!((ran.faults, ran.processes), (3, 2), "{}", ran.story);
+        assert_eq!(test.setup.difference(&undisturbed, &ran), None, "{}", ran.story);
+    }
+}
+
+#[test]
 fn what_brokers_have_removed_is_a_loss_that_is_said_or_cannot_be_known() {
     let test = kafka_test();
     let undisturbed = run(&test.setup, &Schedule { seed: 1, plan: Vec::new(), in_turn: true }, false);

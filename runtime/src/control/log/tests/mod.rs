@@ -1,3 +1,5 @@
+mod takeover;
+
 use super::retain::Retained;
 use super::*;
 use crate::api::sink::Committable;
@@ -11,17 +13,15 @@ fn store() -> MemoryStore {
 }
 
 fn request(attempt: u128, restore: RestoreFrom) -> ClaimRequest {
-    ClaimRequest {
-        attempt: Uuid::from_u128(attempt),
-        info: format!("pid {attempt}"),
-        restore,
-        now_ms: 5,
-        follows: None,
-    }
+    ClaimRequest { attempt: Uuid::from_u128(attempt), info: format!("pid {attempt}"), restore, now_ms: 5 }
+}
+
+fn open(store: &MemoryStore) -> CheckpointLog {
+    CheckpointLog::open(Arc::new(store.clone()), "totals").unwrap()
 }
 
 fn try_claim(store: &MemoryStore, attempt: u128, restore: RestoreFrom) -> Result<Claimed> {
-    CheckpointLog::open(Arc::new(store.clone()), "totals")?.claim(&request(attempt, restore))
+    open(store).claim(&request(attempt, restore), &mut None)
 }
 
 fn claim(store: &MemoryStore, attempt: u128) -> Claimed {
@@ -299,32 +299,6 @@ fn an_attempt_whose_blobs_a_younger_one_cleaned_up_is_superseded() {
 fn another_jobs_store_is_refused() {
     let error = CheckpointLog::open(Arc::new(store()), "other").err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
-}
-
-#[test]
-fn what_comes_of_a_takeover_is_told_as_one() {
-    let store = store();
-    let log = || CheckpointLog::open(Arc::new(store.clone()), "totals").unwrap();
-    let failed = |kind| Error::new(kind, "locked out");
-    let mut first = claim(&store, 1);
-    let own = (first.log.attempt(), Uuid::from_u128(1));
-    publish(&mut first.log, 1);
-    assert_eq!(log().why_failed(failed(ErrorKind::Sink), own).kind(), ErrorKind::Sink, "nobody else is there");
-
-    let mut second = claim(&store, 2);
-    let error = log().why_failed(failed(ErrorKind::Sink), own);
-    assert_eq!(error.kind(), ErrorKind::Superseded);
-    assert!(error.to_string().contains("taken the job over") && error.to_string().ends_with("locked out"), "{error}");
-    for kind in [ErrorKind::Config, ErrorKind::State, ErrorKind::Internal] {
-        assert_eq!(log().why_failed(failed(kind), own).kind(), kind);
-    }
-    // Retention deletes the claims, and what the younger one published tells as much.
-    publish(&mut second.log, 2);
-    second.log.retain(1).unwrap();
-    assert_eq!(store.list().unwrap().len(), 1);
-    assert_eq!(log().why_failed(failed(ErrorKind::FateUnknown), own).kind(), ErrorKind::Superseded);
-    let younger = (second.log.attempt(), Uuid::from_u128(2));
-    assert_eq!(log().why_failed(failed(ErrorKind::Sink), younger).kind(), ErrorKind::Sink);
 }
 
 #[test]
