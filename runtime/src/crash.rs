@@ -57,6 +57,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "before-state",
     "after-state",
     "before-publish",
+    "manifest-written",
     "manifest-visible",
     "after-publish",
     "before-commit",
@@ -104,8 +105,17 @@ impl Wanted {
 /// If a variable is set and names no place: then nobody wants the job to run as if it were not.
 #[inline]
 pub(crate) fn crash_point(name: &'static str) {
-    debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
     passing(name);
+    process_point(name);
+}
+
+/// The same, where a simulation stands already: at a call that its world answers.
+///
+/// # Panics
+/// As [`crash_point`].
+#[inline]
+pub(crate) fn process_point(name: &'static str) {
+    debug_assert!(CRASH_POINTS.contains(&name), "`{name}` is not in the list of crash points");
     match wanted() {
         Some(wanted) if wanted.is_now(name) => wanted.happen(),
         _ => {}

@@ -148,7 +148,7 @@ fn transactions(name: &str) -> Command {
              again, and for readers that wait meanwhile. Stop the job before `commit` and `abort`.\n\n\
              Examples:\n  \
                {name} transactions list --config job.toml\n  \
-               {name} transactions commit my_job/0b6e…/2 --config job.toml --yes"
+               {name} transactions commit my_job/0b6e…/7-2 --config job.toml --yes"
         ))
         .subcommand_required(true)
         .arg_required_else_help(true)

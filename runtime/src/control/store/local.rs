@@ -14,7 +14,7 @@
 use super::disk::{self, Disk, Files, OsFiles};
 use super::{CheckpointStore, Created, blob_differs, check_blob_name, envelope, missing_blob};
 use crate::control::manifest::{StoreIdentity, decode_identity, encode_identity};
-use crate::crash::crash_point;
+use crate::crash::{crash_point, process_point};
 use crate::error::{Error, ErrorKind, Result};
 use crate::planted::{Bug, planted};
 use std::path::{Path, PathBuf};
@@ -151,8 +151,12 @@ impl LocalStore {
         let temp = self.disk.write_temp(self.root.join("tmp").join(format!("{}-{number}", self.instance)), parts)?;
         #[cfg(test)]
         let temp = self.crash_before_link(temp, target, parts)?;
+        let is_slot = target.extension().is_some_and(|kind| kind == "slot");
+        if is_slot {
+            process_point("manifest-written");
+        }
         let made = temp.link(target)?;
-        if target.extension().is_some_and(|kind| kind == "slot") {
+        if is_slot {
             crash_point("manifest-visible");
         }
         drop(temp);

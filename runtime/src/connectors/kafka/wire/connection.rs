@@ -6,7 +6,7 @@ use super::frame::{self, NoLength};
 use super::network::Trouble;
 use super::shape;
 use crate::clock::{Clock, SystemClock};
-use crate::connectors::kafka::reach::{Family, Reach};
+use crate::connectors::kafka::reach::Reach;
 use crate::connectors::kafka::security::{Encryption, Sasl, Security, tls_words};
 use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The program that asks, whatever it calls itself.
@@ -221,21 +221,37 @@ impl Connection {
 }
 
 async fn connect(host: &str, port: u16, access: &Access) -> io::Result<Box<dyn Stream>> {
-    let stream = tcp(host, port, access.reach.family).await?;
+    let stream = tcp(host, port, &access.reach).await?;
     stream.set_nodelay(true)?;
     let Some(Encryption(connector)) = &access.encryption else { return Ok(Box::new(stream)) };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     Ok(Box::new(connector.connect(name, stream).await?))
 }
 
-/// The first of the broker's addresses that accepts.
-async fn tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream> {
+async fn tcp(host: &str, port: u16, reach: &Reach) -> io::Result<TcpStream> {
     let known = lookup_host((host, port)).await?;
-    let addresses: Vec<SocketAddr> = known.filter(|address| family.has(address)).collect();
-    if addresses.is_empty() {
-        return Err(io::Error::other("no address of it is of the kind that broker.address.family asks for"));
+    let addresses: Vec<SocketAddr> = known.filter(|address| reach.family.has(address)).collect();
+    let none = || io::Error::other("no address of it is of the kind that broker.address.family asks for");
+    first_of(&addresses, reach.connect_within, |address| TcpStream::connect(address)).await.ok_or_else(none)?
+}
+
+/// The first of the addresses that accepts, else what the last one said. Each has its share of the time, as one that
+/// answers nothing would take all of it.
+async fn first_of<T, F: Future<Output = io::Result<T>>>(
+    addresses: &[SocketAddr],
+    within: Duration,
+    connect: impl Fn(SocketAddr) -> F,
+) -> Option<io::Result<T>> {
+    let share = within / u32::try_from(addresses.len()).ok()?.max(1);
+    let mut last = None;
+    for &address in addresses {
+        let connected = timeout(share, connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if connected.is_ok() {
+            return Some(connected);
+        }
+        last = Some(connected);
     }
-    TcpStream::connect(&*addresses).await
+    last
 }
 
 /// These bytes come from something that does not speak Kafka.
@@ -275,3 +291,6 @@ fn trouble(error: &io::Error, host: &str, port: u16, opening: Option<&Security>)
 async fn within<T>(deadline: Instant, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout_at(deadline.into(), io).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;

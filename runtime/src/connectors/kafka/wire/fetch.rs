@@ -166,7 +166,7 @@ impl Network {
                 Chunk::OutOfRange => return Ok(Marker::Unreadable(format!("offset {at} is out of range"))),
             };
             let Some(last) = batches.last() else { return Ok(Marker::NotYet) };
-            at = last.header.last + 1;
+            at = last.header.last.saturating_add(1);
             if let Some(batch) = batches.iter().find(|batch| batch.header.producer_id == producer_id) {
                 return Ok(match batch.marker() {
                     Some(committed) => Marker::Found { committed, epoch: batch.header.producer_epoch },

@@ -34,7 +34,7 @@ const STORED_WITHIN_MS: i32 = 10_000;
 /// Time between two lines of progress.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// CORRUPT_MESSAGE is worth another try with Kafka's clients; here the checksum was just made.
-const NEVER_PASSES: &[i16] = &[2];
+const CORRUPT: i16 = 2;
 /// NOT_ENOUGH_REPLICAS (also a broker that does not know of the transaction yet) and CONCURRENT_TRANSACTIONS: the batch
 /// was certainly not stored. Other answers that pass may come after it was.
 const NOT_STORED: &[i16] = &[19, 51];
@@ -231,7 +231,12 @@ impl Copier<'_> {
         match found.error_code {
             0 => Ok(Verdict::Stored { offset: found.base_offset }),
             code if is_about_batch(code) => Ok(Verdict::Refused { code, said }),
-            code if is_passing(code) && !NEVER_PASSES.contains(&code) => {
+            CORRUPT => {
+                let message =
+                    format!("Produce: the broker finds a damaged batch, whose checksum was just made ({said})");
+                Err(Trouble::Final(Error::new(ErrorKind::Sink, message)))
+            }
+            code if is_passing(code) => {
                 if let Some(sent) = self.window.front_mut().filter(|_| NOT_STORED.contains(&code)) {
                     sent.correlation = None;
                 }

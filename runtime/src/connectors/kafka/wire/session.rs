@@ -77,20 +77,20 @@ impl<'a> SessionReader<'a> {
             self.read = batches.into();
             return Ok(true);
         }
+        // A new leader, which does not show all that it has before its followers have fetched; or what it has
+        // elsewhere comes slowly.
+        if self.shown.elapsed() < self.within {
+            network.cancellation.check()?;
+            tokio::time::sleep(PAUSE).await;
+            return Ok(true);
+        }
         if self.at < high_watermark {
             let at = self.at;
             self.leave_out(|| format!("the log ends at offset {at} now"));
             return Ok(false);
         }
-        // A new leader, which does not show all that it has before its followers have fetched.
-        if self.shown.elapsed() >= self.within {
-            let message =
-                format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
-            return Err(Error::new(ErrorKind::Sink, message));
-        }
-        network.cancellation.check()?;
-        tokio::time::sleep(PAUSE).await;
-        Ok(true)
+        let message = format!("{topic}/{partition} shows nothing from offset {high_watermark} on: are followers up?");
+        Err(Error::new(ErrorKind::Sink, message))
     }
 
     /// Whether it is a batch of the session that can be written again; notes it if it cannot.
@@ -110,7 +110,7 @@ impl<'a> SessionReader<'a> {
             self.at = first;
             return None;
         }
-        self.at = header.last + 1;
+        self.at = header.last.saturating_add(1);
         if !is_ours {
             return None;
         }

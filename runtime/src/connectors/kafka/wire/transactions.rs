@@ -99,7 +99,8 @@ impl Network {
         let metadata = self.metadata(Some(DECIDED_IN), deadline).await?;
         // There may be none yet, or we may not see it: the brokers' answers are all there is then.
         let seen = metadata.topics.iter().filter(|topic| topic.error_code == 0);
-        match seen.flat_map(|topic| &topic.partitions).find(|partition| partition.leader_id.0 < 0) {
+        let is_led = |id| metadata.brokers.iter().any(|broker| broker.node_id == id);
+        match seen.flat_map(|topic| &topic.partitions).find(|partition| !is_led(partition.leader_id)) {
             None => Ok(()),
             Some(at) => Err(Trouble::Passing(format!("{DECIDED_IN}/{} has no leader", at.partition_index))),
         }
