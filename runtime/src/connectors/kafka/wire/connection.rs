@@ -232,7 +232,7 @@ async fn tcp(host: &str, port: u16, reach: &Reach) -> io::Result<TcpStream> {
     let known = lookup_host((host, port)).await?;
     let addresses: Vec<SocketAddr> = known.filter(|address| reach.family.has(address)).collect();
     let none = || io::Error::other("no address of it is of the kind that broker.address.family asks for");
-    first_of(&addresses, reach.connect_within, |address| TcpStream::connect(address)).await.ok_or_else(none)?
+    first_of(&addresses, reach.connect_within, TcpStream::connect).await.ok_or_else(none)?
 }
 
 /// The first of the addresses that accepts, else what the last one said. Each has its share of the time, as one that
