@@ -1,12 +1,12 @@
 //! The rules, one function each. Every function starts from an empty place.
 
 use super::SinkUnderTest;
-use super::drive::{Attempt, Outcome, Who, expect};
+use super::drive::{Attempt, Outcome, Place, Who, expect};
 use crate::id::Epoch;
 use crate::testing::permit::recover;
 
 /// A rule as a sentence, and the function that checks it.
-pub(super) type Check<U> = (&'static str, fn(&U) -> Outcome);
+pub(super) type Check<U> = (&'static str, fn(&Place<U>) -> Outcome);
 
 /// Every rule of the contract.
 pub(super) fn all<U: SinkUnderTest>() -> Vec<Check<U>> {
@@ -32,7 +32,7 @@ pub(super) fn all<U: SinkUnderTest>() -> Vec<Check<U>> {
     ]
 }
 
-fn visible_by_commit_only<U: SinkUnderTest>(place: &U) -> Outcome {
+fn visible_by_commit_only<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     expect(place, "before anything was written", [])?;
     attempt.write(0, 0..5)?;
@@ -47,7 +47,7 @@ fn visible_by_commit_only<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after commit", 0..2_000)
 }
 
-fn commit_twice<U: SinkUnderTest>(place: &U) -> Outcome {
+fn commit_twice<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     let committable = attempt.checkpoint(1)?;
@@ -56,7 +56,7 @@ fn commit_twice<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the second commit", 0..5)
 }
 
-fn empty_epochs<U: SinkUnderTest>(place: &U) -> Outcome {
+fn empty_epochs<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     for epoch in [1, 2] {
         let shares = attempt.seal(epoch)?;
@@ -78,7 +78,7 @@ fn empty_epochs<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the restart that follows an empty epoch", 0..3)
 }
 
-fn epochs_in_order<U: SinkUnderTest>(place: &U) -> Outcome {
+fn epochs_in_order<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     for epoch in 1..=5 {
         let first = epoch * 10;
@@ -93,7 +93,7 @@ fn epochs_in_order<U: SinkUnderTest>(place: &U) -> Outcome {
     Ok(())
 }
 
-fn written_after_the_barrier<U: SinkUnderTest>(place: &U) -> Outcome {
+fn written_after_the_barrier<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..3)?;
     attempt.write(1, 3..6)?;
@@ -111,7 +111,7 @@ fn written_after_the_barrier<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after commit(2)", (0..6).chain(early).chain(20..23))
 }
 
-fn carried<U: SinkUnderTest>(place: &U) -> Outcome {
+fn carried<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..3)?;
     let first = attempt.checkpoint(1)?;
@@ -130,7 +130,7 @@ fn carried<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the commits of epochs 1 and 2 by manifest 2", (0..3).chain(more))
 }
 
-fn aborted<U: SinkUnderTest>(place: &U) -> Outcome {
+fn aborted<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..3)?;
     let committable = attempt.checkpoint(1)?;
@@ -142,7 +142,7 @@ fn aborted<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the commit that follows an abort", 10..13)
 }
 
-fn crash_after_write<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_after_write<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..2_000)?;
     attempt.write(1, 2_000..2_010)?;
@@ -150,7 +150,7 @@ fn crash_after_write<U: SinkUnderTest>(place: &U) -> Outcome {
     starts_clean(place)
 }
 
-fn crash_after_seal<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_after_seal<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     attempt.seal(1)?;
@@ -159,7 +159,7 @@ fn crash_after_seal<U: SinkUnderTest>(place: &U) -> Outcome {
     starts_clean(place)
 }
 
-fn crash_after_prepare<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_after_prepare<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     attempt.checkpoint(1)?;
@@ -168,7 +168,7 @@ fn crash_after_prepare<U: SinkUnderTest>(place: &U) -> Outcome {
 }
 
 /// The next attempt finds no manifest: it repeats epoch 1 with the same records.
-fn starts_clean<U: SinkUnderTest>(place: &U) -> Outcome {
+fn starts_clean<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     expect(place, "after the crash", [])?;
     let mut attempt = Attempt::start(place, Who::attempt(2, 1), &[])?;
     expect(place, "after recover with nothing published", [])?;
@@ -178,7 +178,7 @@ fn starts_clean<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the new attempt's commit", 0..5)
 }
 
-fn crash_after_manifest<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_after_manifest<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     attempt.write(1, 5..10)?;
@@ -194,7 +194,7 @@ fn crash_after_manifest<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the next epoch's commit", (0..10).chain(90..95))
 }
 
-fn recover_again<U: SinkUnderTest>(place: &U) -> Outcome {
+fn recover_again<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     let mut published = vec![attempt.checkpoint(1)?];
@@ -211,7 +211,7 @@ fn recover_again<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the last recovery", 0..5)
 }
 
-fn crash_after_commit<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_after_commit<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     let committable = attempt.checkpoint(1)?;
@@ -226,7 +226,7 @@ fn crash_after_commit<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the next epoch's commit", 0..8)
 }
 
-fn recover_several<U: SinkUnderTest>(place: &U) -> Outcome {
+fn recover_several<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..3)?;
     let mut published = vec![attempt.checkpoint(1)?];
@@ -238,7 +238,7 @@ fn recover_several<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after recover", (0..3).chain(more))
 }
 
-fn recover_with_other_workers<U: SinkUnderTest>(place: &U) -> Outcome {
+fn recover_with_other_workers<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut published = Vec::new();
     for (attempt, workers) in [(1, 2), (2, 1), (3, 3)] {
         let who = Who { workers, ..Who::attempt(attempt, attempt) };
@@ -254,7 +254,7 @@ fn recover_with_other_workers<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the last recovery", 0..30)
 }
 
-fn crash_while_opening<U: SinkUnderTest>(place: &U) -> Outcome {
+fn crash_while_opening<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut attempt = Attempt::start(place, Who::attempt(1, 1), &[])?;
     attempt.write(0, 0..5)?;
     let published = [attempt.checkpoint(1)?];
@@ -267,7 +267,7 @@ fn crash_while_opening<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after recover", 0..5)
 }
 
-fn superseded<U: SinkUnderTest>(place: &U) -> Outcome {
+fn superseded<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
     let mut old = Attempt::start(place, Who::attempt(1, 1), &[])?;
     old.write(0, 0..3)?;
     let mut new = Attempt::start(place, Who::attempt(2, 1), &[])?;
@@ -282,8 +282,8 @@ fn superseded<U: SinkUnderTest>(place: &U) -> Outcome {
     expect(place, "after the old attempt's end", 0..6)
 }
 
-fn other_job<U: SinkUnderTest>(place: &U) -> Outcome {
-    let other = Who { lineage: "07e21b9a-other-job", ..Who::attempt(1, 1) };
+fn other_job<U: SinkUnderTest>(place: &Place<U>) -> Outcome {
+    let other = Who { lineage: "other", ..Who::attempt(1, 1) };
     let mut attempt = Attempt::start(place, other, &[])?;
     attempt.write(0, 0..5)?;
     let published = [attempt.checkpoint(1)?];

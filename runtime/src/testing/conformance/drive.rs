@@ -7,11 +7,14 @@ use crate::api::source::Waker;
 use crate::control::permit::CommitPermit;
 use crate::error::Error;
 use crate::id::Epoch;
+use crate::random;
 use crate::stop::Cancellation;
 use crate::testing::permit::recover;
 use crate::time::Timestamp;
+use std::ops::Deref;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long a writer may stay unready, in waits of [`WAIT`].
 const WAITS_MAX: u32 = 6_000;
@@ -23,7 +26,28 @@ const SINK: &str = "sink";
 /// What a check returns: what was seen instead of what the rule says.
 pub(super) type Outcome<T = ()> = Result<T, String>;
 
-/// Who writes: a job's lineage, which attempt of it, on how many workers, from which epoch.
+/// A sink's place, with what sets the attempts there apart from those of other places: a sink may know of them by
+/// more than what is written there.
+pub(super) struct Place<U> {
+    of: U,
+    run: Uuid,
+}
+
+impl<U> Place<U> {
+    pub(super) fn new(of: U) -> Self {
+        Self { of, run: random::uuid() }
+    }
+}
+
+impl<U> Deref for Place<U> {
+    type Target = U;
+
+    fn deref(&self) -> &U {
+        &self.of
+    }
+}
+
+/// Who writes: which job at the place, which attempt of it, on how many workers, from which epoch.
 #[derive(Clone, Copy)]
 pub(super) struct Who {
     pub(super) lineage: &'static str,
@@ -33,9 +57,9 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// An attempt of the usual lineage with two workers.
+    /// An attempt of the usual job with two workers.
     pub(super) fn attempt(attempt: u64, epoch: u64) -> Self {
-        Self { lineage: "5f4c1d0e-conformance", attempt, workers: 2, epoch }
+        Self { lineage: "usual", attempt, workers: 2, epoch }
     }
 }
 
@@ -44,7 +68,7 @@ type Opened<U> = (<U as SinkUnderTest>::Sink, String, <<U as SinkUnderTest>::Sin
 
 /// A running attempt. Dropping it is the crash.
 pub(super) struct Attempt<'a, U: SinkUnderTest> {
-    place: &'a U,
+    place: &'a Place<U>,
     participant: <U::Sink as Sink>::Participant,
     name: String,
     writers: Vec<<U::Sink as Sink>::Writer>,
@@ -55,7 +79,7 @@ pub(super) struct Attempt<'a, U: SinkUnderTest> {
 
 impl<'a, U: SinkUnderTest> Attempt<'a, U> {
     /// Opens the sink, recovers what a manifest lists, and makes the writers.
-    pub(super) fn start(place: &'a U, who: Who, published: &[Committable]) -> Outcome<Self> {
+    pub(super) fn start(place: &'a Place<U>, who: Who, published: &[Committable]) -> Outcome<Self> {
         let (sink, name, mut participant) = Self::open(place, who).map_err(failed("open"))?;
         let published = published.iter().map(through_manifest).collect::<Outcome<Vec<_>>>()?;
         let restored = Epoch(who.epoch.saturating_sub(1));
@@ -79,14 +103,14 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
     }
 
     /// Only opens, as an attempt does that dies before it recovers.
-    pub(super) fn open(place: &U, who: Who) -> Result<Opened<U>, Error> {
+    pub(super) fn open(place: &Place<U>, who: Who) -> Result<Opened<U>, Error> {
         let sink = place.sink();
         let name = sink.participant(SINK);
         let context = SinkContext {
             cancellation: Cancellation::default(),
             participant: &name,
             job: "conformance",
-            lineage: who.lineage,
+            lineage: &format!("{}-{}", place.run, who.lineage),
             attempt: who.attempt,
             epoch: Epoch(who.epoch),
             workers: who.workers,
@@ -175,7 +199,11 @@ impl<'a, U: SinkUnderTest> Attempt<'a, U> {
 }
 
 /// Says so if a reader does not see exactly these records.
-pub(super) fn expect<U: SinkUnderTest>(place: &U, when: &str, expected: impl IntoIterator<Item = u64>) -> Outcome {
+pub(super) fn expect<U: SinkUnderTest>(
+    place: &Place<U>,
+    when: &str,
+    expected: impl IntoIterator<Item = u64>,
+) -> Outcome {
     let mut expected: Vec<u64> = expected.into_iter().collect();
     let mut visible = place.visible();
     expected.sort_unstable();

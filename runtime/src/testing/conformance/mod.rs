@@ -34,6 +34,7 @@ mod drive;
 mod tests;
 
 use crate::api::sink::Sink;
+use drive::Place;
 use std::fmt;
 
 /// A sink with a place of its own to write to, and a reader of what became visible there.
@@ -89,6 +90,7 @@ pub fn run<U: SinkUnderTest>(make: impl Fn() -> U) {
 
 /// Runs the whole suite and returns the rules that the sink breaks.
 pub fn violations<U: SinkUnderTest>(make: impl Fn() -> U) -> Vec<Violation> {
-    let broken = |(rule, check): checks::Check<U>| check(&make()).err().map(|seen| Violation { rule, seen });
+    let broken =
+        |(rule, check): checks::Check<U>| check(&Place::new(make())).err().map(|seen| Violation { rule, seen });
     checks::all().into_iter().filter_map(broken).collect()
 }
