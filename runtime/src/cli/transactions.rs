@@ -132,13 +132,12 @@ pub(super) fn find(look: &mut Look, foreseen: &[Listed], all: bool) -> Result<Ve
         for transaction in tool.open(&prefix).map_err(|error| error.at(tool.place()))? {
             let mut promised = None;
             for committable in &committables {
-                // That of a sink which the job has no more, as with another list of brokers, may be of any kind.
-                let is = match names.contains(&committable.participant) {
-                    true if committable.participant != *name => false,
-                    true => tool.is(committable, &transaction)?,
-                    false => tool.is(committable, &transaction).unwrap_or(false),
-                };
-                if is {
+                let is_its_own = committable.participant == *name;
+                // Of a sink that the job has no more, as with another list of brokers: it may be of any kind.
+                let is_nobodys = !names.contains(&committable.participant);
+                if is_its_own && tool.is(committable, &transaction)?
+                    || is_nobodys && tool.is(committable, &transaction).unwrap_or(false)
+                {
                     promised = Some(committable.epoch);
                 }
             }

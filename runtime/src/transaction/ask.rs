@@ -86,7 +86,7 @@ impl Topics {
                 // The log's start may lie between the two.
                 for offset in [range.first, range.last] {
                     let there = brokers.peek(&range.topic, range.partition, offset, Isolation::Uncommitted)?;
-                    if there.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), offset)) {
+                    if there.is_data_of(ours.producer(), offset) {
                         return Ok(true);
                     }
                 }

@@ -162,6 +162,12 @@ pub struct Peek {
 }
 
 impl Peek {
+    /// Whether the offset is in a batch of records that a producer session wrote.
+    #[must_use]
+    pub fn is_data_of(&self, producer: Producer, offset: i64) -> bool {
+        self.batch.is_some_and(|batch| batch.is_data_of(producer, offset))
+    }
+
     /// Whether this says nothing of what is at the offset: a new leader shows nothing from its high
     /// watermark on until its followers have fetched, though it has the records (KIP-101).
     #[must_use]

@@ -88,7 +88,7 @@ pub(super) fn marker_is_trusted(
     log_start: i64,
     compacted: Option<bool>,
 ) -> bool {
-    let is_there = first.code == 0 && first.batch.is_some_and(|batch| batch.is_data_of(ours.producer(), range.first));
+    let is_there = first.code == 0 && first.is_data_of(ours.producer(), range.first);
     let only_cut_off = range.first < log_start && log_start <= range.last + 1;
     is_there || (only_cut_off && compacted == Some(false))
 }

@@ -214,7 +214,7 @@ impl<B: Brokers, P: LiveProducer + Clone> Transactions<B, P> {
             return Ok(());
         }
         let peek = look(&mut self.brokers, first, first.first)?;
-        if !peek.batch.is_some_and(|batch| batch.is_data_of(described.producer, first.first)) {
+        if !peek.is_data_of(described.producer, first.first) {
             let message = format!(
                 "the transactional id {} belongs to another process now, which writes as producer {} epoch {}: is the job \
                  running twice?",

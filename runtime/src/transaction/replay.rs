@@ -132,16 +132,19 @@ impl Losses {
 
 /// How many of a transaction's records cannot be written again, and why; `None` if none is known to be gone.
 pub(super) fn lost(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<(u64, String)>> {
-    let mut losses = Losses::default();
-    find(brokers, old, &mut Topics::default(), &mut losses)?;
+    let losses = gone(brokers, old)?;
     Ok((losses.records > 0).then(|| (losses.records, losses.reasons.join("; "))))
 }
 
-/// The same as what would be lost.
+/// The same, as what is told to those who have to accept it.
 pub(super) fn loss(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Option<DataLoss>> {
+    Ok(gone(brokers, old)?.of(std::slice::from_ref(old), &[0]))
+}
+
+fn gone(brokers: &mut impl Brokers, old: &KafkaCommittable) -> Result<Losses> {
     let mut losses = Losses::default();
     find(brokers, old, &mut Topics::default(), &mut losses)?;
-    Ok(losses.of(std::slice::from_ref(old), &[0]))
+    Ok(losses)
 }
 
 /// Records of a range that were found in the log.
@@ -189,7 +192,7 @@ fn there(
         return none(&format!("the log begins at offset {log_start} now, they end at {}", range.last));
     }
     let peek = look(brokers, range, range.last)?;
-    let ends = peek.batch.is_some_and(|batch| batch.is_data_of(old.producer(), range.last));
+    let ends = peek.is_data_of(old.producer(), range.last);
     let is_whole = log_start <= range.first && ends && brokers.is_compacted(&range.topic)? == Some(false);
     if is_whole {
         return Ok((range.records, None));

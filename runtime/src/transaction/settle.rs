@@ -66,7 +66,7 @@ pub(super) fn settle(
             Fate::Open => {}
         }
         let commit = is_whole(brokers, ours, topics)? && wish == Wish::Commit;
-        if let Some(loss) = if commit { None } else { replay::loss(brokers, ours)? } {
+        if !commit && let Some(loss) = replay::loss(brokers, ours)? {
             may_lose(loss)?;
         }
         // The answer is the same for "committed before" and "lost": only the fate decides.
@@ -97,8 +97,7 @@ pub(super) fn is_whole(brokers: &mut impl Brokers, ours: &KafkaCommittable, topi
             continue;
         }
         for offset in [range.first, range.last] {
-            let there = look(brokers, range, offset)?.batch;
-            is_whole &= there.is_some_and(|batch| batch.is_data_of(ours.producer(), offset));
+            is_whole &= look(brokers, range, offset)?.is_data_of(ours.producer(), offset);
         }
     }
     Ok(is_whole)

@@ -49,14 +49,20 @@ fn nothing_is_committed_before_its_manifest_is_durable() {
     assert_eq!(cluster.state("job/lineage/1-0"), "Ongoing");
 }
 
-#[test]
-fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
-    let cluster = Cluster::new();
-    let mut attempt = transactions(&cluster);
+/// The job's first producer, which has written to partition 0.
+fn begun(cluster: &Cluster) -> Live {
     let live = cluster.producer("job/lineage/1-0");
     live.initialise().unwrap();
     live.begin().unwrap();
     live.write(0, 1);
+    live
+}
+
+#[test]
+fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
+    let cluster = Cluster::new();
+    let mut attempt = transactions(&cluster);
+    let live = begun(&cluster);
     // Somebody takes the id over after the flush, and has a transaction of his own open.
     let other = cluster.producer("job/lineage/1-0");
     other.initialise().unwrap();
@@ -69,10 +75,7 @@ fn prepare_proves_that_the_description_speaks_of_its_own_transaction() {
 fn prepare_notices_that_an_administrator_ended_it_between_two_partitions() {
     let cluster = Cluster::new();
     let mut attempt = transactions(&cluster);
-    let live = cluster.producer("job/lineage/1-0");
-    live.initialise().unwrap();
-    live.begin().unwrap();
-    live.write(0, 1);
+    let live = begun(&cluster);
     let described = cluster.clone().describe(live.id()).unwrap().unwrap();
     assert_eq!(cluster.clone().end(live.id(), described.producer, false).unwrap(), 0);
     live.write(1, 2);
@@ -83,10 +86,7 @@ fn prepare_notices_that_an_administrator_ended_it_between_two_partitions() {
 #[test]
 fn prepare_waits_for_a_new_leader() {
     let cluster = Cluster::new();
-    let live = cluster.producer("job/lineage/1-0");
-    live.initialise().unwrap();
-    live.begin().unwrap();
-    live.write(0, 1);
+    let live = begun(&cluster);
     cluster.change_leaders(0, 5);
     prepared(&mut transactions(&cluster), 1, &live).unwrap();
 }
